@@ -1,0 +1,1 @@
+"""The patient's house: offline, synchronous, no network, no screen."""

@@ -1,0 +1,281 @@
+"""Libsodium, with a purpose on every call. The only file of the vault that imports nacl.
+
+`derive_` is deterministic, `make_` is random. Verification raises; nothing returns a bool that could be ignored.
+Normative text: spec/primitives.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import NoReturn
+
+import nacl.bindings as sodium
+import nacl.exceptions
+
+from vault.errors import BadKey, BadSignature, BelowFloor, CannotOpen, Malformed, SuiteRefused
+
+SUITE = 1
+KEY = 32
+NONCE = 24
+COMMITMENT = 32
+SIGNATURE = 64
+TAG = 16
+BOX_OVERHEAD = NONCE + COMMITMENT + TAG
+SEAL_OVERHEAD = 48
+
+# Every KDF label of the protocol; a label is used for one purpose only (spec/primitives.md, registry).
+LABELS = frozenset({
+    "elpis-commit",        # key commitment of a box
+    "elpis-env",           # change envelope
+    "elpis-wrap",          # document key under a grant key
+    "elpis-grant-key",     # grant key from both halves
+    "elpis-half-tag",      # one document's part of the relay's half
+    "elpis-slot-pass",     # keyslot opened by the passphrase
+    "elpis-slot-kit",      # keyslot opened by the recovery kit
+    "elpis-slot-ring",     # keyslot opened by the system keyring
+    "elpis-root-seed",     # root signing key from the recovery seed
+    "elpis-head",          # authentication of the vault's head file
+    "elpis-store",         # raw SQLCipher key
+    "elpis-files",         # name of an attachment's file on disk
+    "elpis-token",         # relay capability tokens
+    "elpis-chain",         # hash chains
+    "elpis-safety",        # safety number
+    "elpis-hash",          # plain 32-byte hashes (editions, grants, envelopes)
+})  # fmt: skip
+
+# Argon2id. MODERATE is libsodium's (3 passes, 256 MiB); the floor is what a file may ask for at the least.
+ARGON_OPS, ARGON_MEMORY = 3, 256 << 20
+ARGON_OPS_SENSITIVE, ARGON_MEMORY_SENSITIVE = 4, 1 << 30
+ARGON_FLOOR_OPS, ARGON_FLOOR_MEMORY = 3, 256 << 20
+ARGON_CEILING_OPS, ARGON_CEILING_MEMORY = 10, 2 << 30
+SALT = 16
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningKey:
+    """Ed25519. `seed` is 32 bytes, `public` 32 bytes."""
+
+    seed: bytes
+    public: bytes
+    _secret: bytes
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> SigningKey:
+        need(seed, KEY, "signing seed")
+        public, secret = sodium.crypto_sign_seed_keypair(seed)
+        return cls(seed, public, secret)
+
+    @classmethod
+    def make(cls) -> SigningKey:
+        return cls.from_seed(make_key())
+
+    def sign(self, kind: str, message: bytes) -> bytes:
+        """64 bytes over the exact bytes that travel, valid under the one context `elpis/<kind>/1`."""
+        return sodium.crypto_sign(_prehash(kind, message), self._secret)[:SIGNATURE]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BoxKey:
+    """X25519. `secret` and `public` are 32 bytes each."""
+
+    secret: bytes
+    public: bytes
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> BoxKey:
+        need(secret, KEY, "box key")
+        return cls(secret, sodium.crypto_scalarmult_base(secret))
+
+    @classmethod
+    def make(cls) -> BoxKey:
+        return cls.from_secret(make_key())
+
+    def open(self, sealed: bytes) -> bytes:
+        """What was sealed to this key; CannotOpen for everything that was not."""
+        try:
+            return sodium.crypto_box_seal_open(sealed, self.public, self.secret)
+        except (nacl.exceptions.CryptoError, ValueError, RuntimeError, TypeError):
+            _cannot_open()
+
+
+def need(value: bytes, length: int, what: str) -> bytes:
+    """The value, or Malformed when it is not exactly `length` bytes."""
+    if not isinstance(value, bytes) or len(value) != length:
+        raise Malformed(f"{what} is not {length} bytes")
+    return value
+
+
+def need_suite(suite: int, minimum: int = SUITE) -> None:
+    if suite != SUITE or suite < minimum:
+        raise SuiteRefused(f"suite {suite} is not accepted here", suite=suite, minimum=minimum)
+
+
+def make_key() -> bytes:
+    return secrets.token_bytes(KEY)
+
+
+def make_id() -> bytes:
+    """A random 16-byte identifier."""
+    return secrets.token_bytes(16)
+
+
+def make_random(size: int) -> bytes:
+    return secrets.token_bytes(size)
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Equality in constant time."""
+    return hmac.compare_digest(left, right)
+
+
+def derive_key(secret: bytes, label: str, context: bytes = b"", salt: bytes = b"") -> bytes:
+    """KDF: BLAKE2b-256(key=secret, data=context, salt, person=label). 32 bytes."""
+    if label not in LABELS:
+        raise ValueError(f"unregistered label {label!r}")
+    return hashlib.blake2b(
+        context, digest_size=KEY, key=secret, salt=salt, person=label.encode().ljust(16, b"\0")
+    ).digest()
+
+
+def hash32(data: bytes, label: str = "elpis-hash") -> bytes:
+    """Unkeyed BLAKE2b-256 with the label as personalisation."""
+    return derive_key(b"", label, data)
+
+
+def chain(previous: bytes, *parts: bytes) -> bytes:
+    """Next link of a hash chain over fixed-length or already hashed parts."""
+    return derive_key(b"", "elpis-chain", b"".join((previous, *parts)))
+
+
+def padme_length(size: int) -> int:
+    """Padme: at most 12 % more, and only O(log log n) bits of the size remain visible."""
+    if size < 2:
+        return size
+    exponent = size.bit_length() - 1
+    mask = (1 << (exponent - exponent.bit_length())) - 1
+    return (size + mask) & ~mask
+
+
+def pad(data: bytes) -> bytes:
+    """ISO 7816-4 (0x80, zeros) up to the Padme length, so that the pad can be taken off again."""
+    return (data + b"\x80").ljust(padme_length(len(data) + 1), b"\0")
+
+
+def unpad(data: bytes) -> bytes:
+    body = data.rstrip(b"\0")
+    if not body.endswith(b"\x80") or len(data) != padme_length(len(body)):
+        raise Malformed("padding is not Padme")
+    return body[:-1]
+
+
+def seal_box(key: bytes, label: str, plaintext: bytes, aad: bytes, *, nonce: bytes | None = None) -> bytes:
+    """nonce | commitment | XChaCha20-Poly1305 under a key derived for this nonce and label.
+
+    `nonce` is for vectors only; the product always lets it be random.
+    """
+    nonce = make_random(NONCE) if nonce is None else need(nonce, NONCE, "nonce")
+    k = derive_key(key, label, nonce)
+    commitment = derive_key(k, "elpis-commit", aad)
+    return nonce + commitment + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, aad, nonce, k)
+
+
+def open_box(key: bytes, label: str, box: bytes, aad: bytes) -> bytes:
+    """The plaintext; CannotOpen, one answer for every reason."""
+    if len(box) < BOX_OVERHEAD:
+        _cannot_open()
+    nonce, commitment, ciphertext = box[:NONCE], box[NONCE : NONCE + COMMITMENT], box[NONCE + COMMITMENT :]
+    k = derive_key(key, label, nonce)
+    # The cipher alone opens under more than one key: the commitment is checked first.
+    if not same(derive_key(k, "elpis-commit", aad), commitment):
+        _cannot_open()
+    try:
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(ciphertext, aad, nonce, k)
+    except nacl.exceptions.CryptoError:
+        _cannot_open()
+
+
+def seal_to(public: bytes, plaintext: bytes) -> bytes:
+    """NaCl sealed box to an X25519 key. BadKey for a low-order point, where libsodium raises a bare RuntimeError."""
+    check_box_public(public)
+    try:
+        return sodium.crypto_box_seal(plaintext, public)
+    except (RuntimeError, nacl.exceptions.CryptoError) as failure:
+        raise BadKey("this key cannot be sealed to") from failure
+
+
+def check_box_public(public: bytes) -> None:
+    """BadKey when a shared secret with this X25519 key would be the same for everybody."""
+    need(public, KEY, "box public key")
+    try:
+        sodium.crypto_scalarmult(b"\x42" * KEY, public)
+    except (RuntimeError, nacl.exceptions.CryptoError) as failure:
+        raise BadKey("low-order key") from failure
+
+
+def verify(public: bytes, kind: str, message: bytes, signature: bytes) -> None:
+    """BadSignature unless `signature` is by `public` over `message` in the context `elpis/<kind>/1`."""
+    need(public, KEY, "signature public key")
+    need(signature, SIGNATURE, "signature")
+    try:
+        sodium.crypto_sign_open(signature + _prehash(kind, message), public)
+    except (nacl.exceptions.CryptoError, RuntimeError) as failure:
+        raise BadSignature(f"not a valid {kind} signature") from failure
+
+
+def derive_passphrase_key(passphrase: str, salt: bytes, ops: int, memory: int) -> bytes:
+    """Argon2id, 32 bytes. `memory` in bytes. BelowFloor before anything is hashed."""
+    if ops < ARGON_FLOOR_OPS or memory < ARGON_FLOOR_MEMORY:
+        raise BelowFloor("key derivation parameters are below the floor", ops=ops, memory=memory)
+    if ops > ARGON_CEILING_OPS or memory > ARGON_CEILING_MEMORY:
+        raise Malformed("key derivation parameters are over the ceiling")
+    need(salt, SALT, "salt")
+    return sodium.crypto_pwhash_alg(
+        KEY, passphrase.encode(), salt, ops, memory, sodium.crypto_pwhash_ALG_ARGON2ID13
+    )
+
+
+class FileSealer:
+    """Secretstream writer: one fresh key per file, chunks in order, the last one marked FINAL."""
+
+    HEADER = sodium.crypto_secretstream_xchacha20poly1305_HEADERBYTES
+    OVERHEAD = sodium.crypto_secretstream_xchacha20poly1305_ABYTES
+
+    def __init__(self, key: bytes) -> None:
+        self._state = sodium.crypto_secretstream_xchacha20poly1305_state()
+        self.header = sodium.crypto_secretstream_xchacha20poly1305_init_push(self._state, need(key, KEY, "file key"))
+
+    def push(self, chunk: bytes, *, final: bool, aad: bytes = b"") -> bytes:
+        tag = (
+            sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
+            if final
+            else sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
+        )
+        return sodium.crypto_secretstream_xchacha20poly1305_push(self._state, chunk, aad or None, tag)
+
+
+class FileOpener:
+    """Secretstream reader. CannotOpen when a chunk was changed, dropped, doubled or moved."""
+
+    def __init__(self, key: bytes, header: bytes) -> None:
+        need(header, FileSealer.HEADER, "stream header")
+        self._state = sodium.crypto_secretstream_xchacha20poly1305_state()
+        sodium.crypto_secretstream_xchacha20poly1305_init_pull(self._state, header, need(key, KEY, "file key"))
+
+    def pull(self, chunk: bytes, aad: bytes = b"") -> tuple[bytes, bool]:
+        """(plaintext, whether this was the final chunk)."""
+        try:
+            plaintext, tag = sodium.crypto_secretstream_xchacha20poly1305_pull(self._state, chunk, aad or None)
+        except (RuntimeError, ValueError, nacl.exceptions.CryptoError):
+            _cannot_open()
+        return plaintext, tag == sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
+
+
+def _prehash(kind: str, message: bytes) -> bytes:
+    return b"elpis/" + kind.encode() + b"/1\0" + hashlib.blake2b(message, digest_size=64).digest()
+
+
+def _cannot_open() -> NoReturn:
+    raise CannotOpen("cannot be opened") from None
