@@ -1,0 +1,34 @@
+# Elpis. `make demo` tells the whole story; `make test` proves it. Nothing here needs root.
+# PYTHON=/path/to/python3.12 chooses an interpreter when none of python3.12, python3.11, python3 fits.
+
+.PHONY: demo test lint bench lock clean
+.DEFAULT_GOAL := demo
+
+export PYTHON
+
+demo: ## the story of one record, on a relay of its own, with what each party saw
+	@.requirements/install run
+	@.venv/bin/elpis demo
+
+test: ## every test, on all cores; ARGS are handed to pytest
+	@.requirements/install dev
+	@.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: ## style, types, and who may import whom
+	@.requirements/install dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m pytest -q tests/test_house.py
+
+bench: ## one table of measured ratios; ARGS="--quick" or "--only NAME"
+	@.requirements/install dev
+	@.venv/bin/python -m tests.benchmarks $(ARGS)
+
+lock: ## writes .requirements/*.txt from pyproject.toml; ARGS="--upgrade" takes newer versions
+	@.requirements/lock $(ARGS)
+
+clean: ## what was made, and nothing that was written
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +
