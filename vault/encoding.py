@@ -1,7 +1,8 @@
 """Deterministic CBOR (RFC 8949 section 4.2): the one encoding of everything that is signed or sealed.
 
 A statement is a map with short text keys. A reader names its `Shape`: the exact keys and what each value must be. Read
-means: size cap, decode, encode again, compare bytes, then check every key, type and length. Normative: spec/encoding.md.
+means: size cap, decode with a reader that takes nothing else, encode again, compare bytes, then check every key, type
+and length. Normative: spec/encoding.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from vault.errors import Malformed, TooLarge
 
 Check = Callable[[Any, str], None]
 MAX_DEPTH = 16
+MAX_KEY = 64  # bytes of a map key
 MAX_INT = 2**63 - 1
 
 
@@ -29,14 +31,9 @@ def decode(data: bytes, *, limit: int) -> Any:
     """The value; TooLarge over `limit` bytes, Malformed unless `data` is its one deterministic encoding."""
     if len(data) > limit:
         raise TooLarge(f"{len(data)} bytes, at most {limit} are accepted")
-    try:
-        value = cbor2.loads(data)
-        again = encode(value)
-    except Malformed:
-        raise
-    except Exception as failure:  # cbor2 raises a family of its own and, for deep input, RecursionError
-        raise Malformed("not CBOR") from failure
-    if again != data:
+    value, end = _read(data, 0, 0)
+    # _read takes nothing else; writing the value again proves that reader and writer have not drifted apart.
+    if end != len(data) or cbor2.dumps(value, canonical=True) != data:
         raise Malformed("not the deterministic encoding")
     return value
 
@@ -146,7 +143,7 @@ def map_of(inner: Check, *, at_most: int) -> Check:
         if not isinstance(value, dict) or len(value) > at_most:
             raise Malformed(f"{where}: not a map of at most {at_most}")
         for key, item in value.items():
-            inner(item, f"{where}.{key}")
+            inner(item, f"{where}.{key!r}")
 
     return check
 
@@ -166,9 +163,11 @@ def scalar(at_most: int = 100_000) -> Check:
 def _only_plain(value: object, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise Malformed("nested too deep")
-    if value is None or isinstance(value, bool | str | bytes):
+    if value is None or isinstance(value, bool | bytes):
         return
-    if isinstance(value, int):
+    if isinstance(value, str):
+        _encoded(value)
+    elif isinstance(value, int):
         if not -MAX_INT <= value <= MAX_INT:
             raise Malformed("whole number out of range")
     elif isinstance(value, list):
@@ -177,8 +176,89 @@ def _only_plain(value: object, depth: int) -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             # With text keys alone, cbor2's length-first order and RFC 8949's bytewise order are the same order.
-            if not isinstance(key, str) or len(key.encode()) > 64:
+            if not isinstance(key, str) or len(_encoded(key)) > MAX_KEY:
                 raise Malformed("map key is not short text")
             _only_plain(item, depth + 1)
     else:
         raise Malformed(f"{type(value).__name__} is not encoded")
+
+
+def _encoded(value: str) -> bytes:
+    """UTF-8; Malformed for half a surrogate pair, which JSON may carry and UTF-8 cannot."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as failure:
+        raise Malformed("text has no UTF-8 form") from failure
+
+
+# A general CBOR decoder follows tags: shared references alone let 300 bytes stand for a value that takes hours to walk.
+# This one knows the few types that are ever encoded and takes time and memory in proportion to the input.
+_CONSTANTS = {0xF4: False, 0xF5: True, 0xF6: None}
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP = range(6)
+
+
+def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+    """One item that starts at `at`, and where the next one starts."""
+    if depth > MAX_DEPTH:
+        raise Malformed("nested too deep")
+    if data[at : at + 1] and data[at] in _CONSTANTS:
+        return _CONSTANTS[data[at]], at + 1
+    major, argument, at = _head(data, at)
+    if major in (_UNSIGNED, _NEGATIVE):
+        number = argument if major == _UNSIGNED else -1 - argument
+        if not -MAX_INT <= number <= MAX_INT:
+            raise Malformed("whole number out of range")
+        return number, at
+    if major in (_BYTES, _TEXT):
+        chunk = data[at : at + argument]
+        if len(chunk) != argument:
+            raise Malformed("ends too early")
+        return (chunk if major == _BYTES else _utf8(chunk)), at + argument
+    if major == _LIST:
+        items = []
+        for _ in range(argument):
+            item, at = _read(data, at, depth + 1)
+            items.append(item)
+        return items, at
+    return _read_map(data, at, argument, depth)
+
+
+def _read_map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[str, Any], int]:
+    """`count` pairs; keys are short text, each greater than the one before in the bytewise order of RFC 8949."""
+    pairs: dict[str, Any] = {}
+    before = b""
+    for _ in range(count):
+        major, length, start = _head(data, at)
+        end = start + length
+        if major != _TEXT or length > MAX_KEY or end > len(data):
+            raise Malformed("map key is not short text")
+        encoded, key = data[at:end], _utf8(data[start:end])
+        if encoded <= before:
+            raise Malformed("map keys are doubled or out of order")
+        before = encoded
+        pairs[key], at = _read(data, end, depth + 1)
+    return pairs, at
+
+
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
+    """(major type, argument, where the content starts) of an item; the argument in its shortest form."""
+    if at >= len(data):
+        raise Malformed("ends too early")
+    major, argument = data[at] >> 5, data[at] & 31
+    at += 1
+    if major > _MAP or argument > 27:
+        raise Malformed("a tag, a float, an open length or a simple value")
+    if argument < 24:
+        return major, argument, at
+    width = 1 << (argument - 24)
+    number = int.from_bytes(data[at : at + width], "big")
+    if at + width > len(data) or number < (24 if width == 1 else 1 << (4 * width)):
+        raise Malformed("length or number is cut or not in its shortest form")
+    return major, number, at + width
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as failure:
+        raise Malformed("text is not UTF-8") from failure

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
 import nacl.bindings as sodium
 import nacl.exceptions
 
-from vault.errors import BadKey, BadSignature, BelowFloor, CannotOpen, Malformed, SuiteRefused
+from vault.errors import BadKey, BadSignature, BelowFloor, CannotOpen, Malformed, SuiteRefused, VaultError
 
 SUITE = 1
 KEY = 32
@@ -52,6 +53,7 @@ ARGON_OPS_SENSITIVE, ARGON_MEMORY_SENSITIVE = 4, 1 << 30
 ARGON_FLOOR_OPS, ARGON_FLOOR_MEMORY = 3, 256 << 20
 ARGON_CEILING_OPS, ARGON_CEILING_MEMORY = 10, 2 << 30
 SALT = 16
+SECRET_MIN, SECRET_MAX = 16, 64  # 128 bits at the least; 64 bytes is the longest key of BLAKE2b
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -133,21 +135,21 @@ def same(left: bytes, right: bytes) -> bool:
 
 def derive_key(secret: bytes, label: str, context: bytes = b"", salt: bytes = b"") -> bytes:
     """KDF: BLAKE2b-256(key=secret, data=context, salt, person=label). 32 bytes."""
-    if label not in LABELS:
-        raise ValueError(f"unregistered label {label!r}")
-    return hashlib.blake2b(
-        context, digest_size=KEY, key=secret, salt=salt, person=label.encode().ljust(16, b"\0")
-    ).digest()
+    if not SECRET_MIN <= len(secret) <= SECRET_MAX:
+        raise Malformed(f"a secret is {SECRET_MIN} to {SECRET_MAX} bytes")  # an empty key would hash without any secret
+    if len(salt) not in (0, SALT):
+        raise Malformed(f"a salt is absent or {SALT} bytes")  # BLAKE2b pads shorter ones: two salts, one key
+    return _blake2b(context, label, key=secret, salt=salt)
 
 
 def hash32(data: bytes, label: str = "elpis-hash") -> bytes:
     """Unkeyed BLAKE2b-256 with the label as personalisation."""
-    return derive_key(b"", label, data)
+    return _blake2b(data, label)
 
 
 def chain(previous: bytes, *parts: bytes) -> bytes:
     """Next link of a hash chain over fixed-length or already hashed parts."""
-    return derive_key(b"", "elpis-chain", b"".join((previous, *parts)))
+    return hash32(b"".join((previous, *parts)), "elpis-chain")
 
 
 def padme_length(size: int) -> int:
@@ -226,15 +228,24 @@ def verify(public: bytes, kind: str, message: bytes, signature: bytes) -> None:
 
 
 def derive_passphrase_key(passphrase: str, salt: bytes, ops: int, memory: int) -> bytes:
-    """Argon2id, 32 bytes. `memory` in bytes. BelowFloor before anything is hashed."""
+    """Argon2id over the passphrase in NFC, 32 bytes. `memory` in bytes. BelowFloor before anything is hashed."""
     if ops < ARGON_FLOOR_OPS or memory < ARGON_FLOOR_MEMORY:
         raise BelowFloor("key derivation parameters are below the floor", ops=ops, memory=memory)
     if ops > ARGON_CEILING_OPS or memory > ARGON_CEILING_MEMORY:
         raise Malformed("key derivation parameters are over the ceiling")
+    if memory % 1024:
+        raise Malformed("key derivation memory is not whole KiB")  # Argon2 would round it down: two parameters, one key
     need(salt, SALT, "salt")
-    return sodium.crypto_pwhash_alg(
-        KEY, passphrase.encode(), salt, ops, memory, sodium.crypto_pwhash_ALG_ARGON2ID13
-    )
+    try:
+        # One keyboard sends e-acute as one code point, another as two: both are the same passphrase.
+        secret = unicodedata.normalize("NFC", passphrase).encode()
+    except UnicodeEncodeError as failure:
+        raise Malformed("the passphrase is not valid text") from failure
+    try:
+        return sodium.crypto_pwhash_alg(KEY, secret, salt, ops, memory, sodium.crypto_pwhash_ALG_ARGON2ID13)
+    except (RuntimeError, nacl.exceptions.CryptoError) as failure:
+        hint = "Nothing was changed. Close other programs and try again."
+        raise VaultError("not enough memory to derive the key", hint=hint, memory=memory) from failure
 
 
 class FileSealer:
@@ -242,17 +253,15 @@ class FileSealer:
 
     HEADER = sodium.crypto_secretstream_xchacha20poly1305_HEADERBYTES
     OVERHEAD = sodium.crypto_secretstream_xchacha20poly1305_ABYTES
+    MESSAGE = sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
+    FINAL = sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
 
     def __init__(self, key: bytes) -> None:
         self._state = sodium.crypto_secretstream_xchacha20poly1305_state()
         self.header = sodium.crypto_secretstream_xchacha20poly1305_init_push(self._state, need(key, KEY, "file key"))
 
     def push(self, chunk: bytes, *, final: bool, aad: bytes = b"") -> bytes:
-        tag = (
-            sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
-            if final
-            else sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
-        )
+        tag = self.FINAL if final else self.MESSAGE
         return sodium.crypto_secretstream_xchacha20poly1305_push(self._state, chunk, aad or None, tag)
 
 
@@ -270,11 +279,21 @@ class FileOpener:
             plaintext, tag = sodium.crypto_secretstream_xchacha20poly1305_pull(self._state, chunk, aad or None)
         except (RuntimeError, ValueError, nacl.exceptions.CryptoError):
             _cannot_open()
-        return plaintext, tag == sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
+        # PUSH and REKEY are never written: taking them would make several streams of one file.
+        if tag not in (FileSealer.MESSAGE, FileSealer.FINAL):
+            _cannot_open()
+        return plaintext, tag == FileSealer.FINAL
 
 
 def _prehash(kind: str, message: bytes) -> bytes:
     return b"elpis/" + kind.encode() + b"/1\0" + hashlib.blake2b(message, digest_size=64).digest()
+
+
+def _blake2b(data: bytes, label: str, *, key: bytes = b"", salt: bytes = b"") -> bytes:
+    if label not in LABELS:
+        raise ValueError(f"unregistered label {label!r}")
+    person = label.encode().ljust(16, b"\0")
+    return hashlib.blake2b(data, digest_size=KEY, key=key, salt=salt, person=person).digest()
 
 
 def _cannot_open() -> NoReturn:
