@@ -1,0 +1,125 @@
+"""Deposit: putting a signed document into somebody's record without any right to read it.
+
+The depositor needs the recipient's contact card alone. The sealed box has no sender; the signature inside names the
+recipient's key, so that a deposit cannot be sealed again to somebody else. Normative text: spec/deposit.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vault.encoding import Shape, blob, integer, list_of, map_of, optional, scalar, text
+from vault.errors import WrongRecipient
+from vault.identity import Card, Identity, read_card
+from vault.primitives import KEY, SUITE, need_suite, seal_to
+from vault.statement import make_statement, read_statement
+
+MAX_INLINE = 256 << 10  # a file up to this size travels inside; a larger one as a blob at the relay
+MAX_DEPOSIT = 1_000_000
+
+STATE = Shape(
+    "state",
+    {
+        "meta": map_of(scalar(), at_most=40),
+        "entries": map_of(map_of(scalar(), at_most=60), at_most=10_000),
+        "attachments": map_of(map_of(scalar(), at_most=20), at_most=200),
+    },
+    limit=900_000,
+)
+FILE = Shape(
+    "file",
+    {
+        "sha256": blob(KEY),
+        "inline": optional(blob(at_most=MAX_INLINE)),
+        "blob": optional(blob(KEY)),
+        "token": optional(blob(KEY)),
+        "key": optional(blob(KEY)),
+        "sealed_sha256": optional(blob(KEY)),
+        "sealed_size": integer(0, 1 << 40),
+        "media_type": text(200),
+        "name": text(300),
+        "size": integer(0, 1 << 40),
+    },
+)
+DEPOSIT = Shape(
+    "deposit",
+    {
+        "suite": integer(0, 255),
+        "recipient": blob(KEY),
+        "card": blob(at_most=4300),
+        "certificate": optional(blob(at_most=4300)),
+        "authority": optional(blob(at_most=2200)),
+        "unique": text(300),
+        "made": integer(),
+        "relay": text(500),
+        "state": STATE.check,
+        "files": list_of(FILE.check, at_most=200),
+    },
+    limit=MAX_DEPOSIT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A deposit whose signature and recipient were checked. Who `sender` is must be judged by the holder's people."""
+
+    sender: Card
+    certificate: bytes | None
+    authority: bytes | None
+    unique: str
+    made: int
+    relay: str
+    state: Mapping[str, Any]
+    files: tuple[Mapping[str, Any], ...]
+
+
+def seal_deposit(
+    me: Identity,
+    recipient: bytes,
+    *,
+    card: bytes,
+    certificate: bytes | None,
+    authority: bytes | None,
+    unique: str,
+    relay: str,
+    state: Mapping[str, Any],
+    files: Sequence[Mapping[str, Any]],
+    now: int,
+) -> bytes:
+    """The sealed deposit. Nobody but the recipient opens it: not the depositor either, whose fresh key is forgotten."""
+    fields = {
+        "suite": SUITE,
+        "recipient": recipient,
+        "card": card,
+        "certificate": certificate,
+        "authority": authority,
+        "unique": unique,
+        "made": now,
+        "relay": relay,
+        "state": dict(state),
+        "files": [dict(file) for file in files],
+    }
+    return seal_to(recipient, make_statement("deposit", DEPOSIT, fields, me.sign))
+
+
+def open_deposit(data: bytes, me: Identity) -> Deposit:
+    """`data` is the statement inside the sealed box."""
+    statement = read_statement("deposit", DEPOSIT, data)
+    fields = statement.fields
+    need_suite(fields["suite"])
+    sender = read_card(fields["card"])
+    statement.by(sender.sign)
+    if fields["recipient"] != me.box.public:
+        raise WrongRecipient("this deposit was made for somebody else")
+    return Deposit(
+        sender=sender,
+        certificate=fields["certificate"],
+        authority=fields["authority"],
+        unique=fields["unique"],
+        made=fields["made"],
+        relay=fields["relay"],
+        state=fields["state"],
+        files=tuple(fields["files"]),
+    )

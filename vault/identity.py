@@ -1,0 +1,155 @@
+"""Who somebody is: an Ed25519 and an X25519 key, a name, a role; and the contact card that carries them.
+
+A card is self-signed. Whoever holds it can seal to its owner and put deposits into the owner's inbox; nobody can read
+with it. Normative text: spec/card.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from vault.encoding import Shape, blob, integer, optional, text
+from vault.errors import Malformed
+from vault.primitives import (
+    KEY,
+    SUITE,
+    BoxKey,
+    SigningKey,
+    check_box_public,
+    derive_key,
+    hash32,
+    need_suite,
+)
+from vault.statement import make_statement, read_statement
+
+CARD_PREFIX = "elpis-card:"
+CARD = Shape(
+    "card",
+    {
+        "suite": integer(0, 255),
+        "name": text(200),
+        "role": text(60),  # "" for a patient
+        "sign": blob(KEY),
+        "box": blob(KEY),
+        "relay": optional(text(500)),
+        "relay_key": optional(blob(KEY)),
+        "inbox": optional(blob(KEY)),
+        "deposit": optional(blob(KEY)),
+        "made": integer(),
+    },
+    limit=4096,
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity:
+    """A person's own keys: kept in the keyring, never elsewhere."""
+
+    name: str
+    role: str
+    sign: SigningKey
+    box: BoxKey
+
+    @property
+    def id(self) -> bytes:
+        return derive_person_id(self.sign.public, self.box.public)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A verified contact card. `relay` is the URL of the relay that has the inbox, "" when there is none yet."""
+
+    name: str
+    role: str
+    sign: bytes
+    box: bytes
+    relay: str
+    relay_key: bytes | None
+    inbox: bytes | None
+    deposit: bytes | None
+    made: int
+    data: bytes
+
+    @property
+    def id(self) -> bytes:
+        return derive_person_id(self.sign, self.box)
+
+
+def derive_person_id(sign: bytes, box: bytes) -> bytes:
+    """16 bytes over both keys: who replaces either of them is somebody else."""
+    return hash32(b"person" + sign + box)[:16]
+
+
+def make_card(
+    identity: Identity,
+    *,
+    relay: str = "",
+    relay_key: bytes | None = None,
+    inbox: bytes | None = None,
+    deposit: bytes | None = None,
+    now: int,
+) -> bytes:
+    fields = {
+        "suite": SUITE,
+        "name": identity.name,
+        "role": identity.role,
+        "sign": identity.sign.public,
+        "box": identity.box.public,
+        "relay": relay or None,
+        "relay_key": relay_key,
+        "inbox": inbox,
+        "deposit": deposit,
+        "made": now,
+    }
+    return make_statement("card", CARD, fields, identity.sign)
+
+
+def read_card(data: bytes) -> Card:
+    """A card from its bytes or its printed text. Malformed, BadSignature, BadKey or SuiteRefused."""
+    raw = _unprint(data)
+    card = read_statement("card", CARD, raw)
+    fields = card.fields
+    need_suite(fields["suite"])
+    card.by(fields["sign"])
+    check_box_public(fields["box"])
+    return Card(
+        name=fields["name"],
+        role=fields["role"],
+        sign=fields["sign"],
+        box=fields["box"],
+        relay=fields["relay"] or "",
+        relay_key=fields["relay_key"],
+        inbox=fields["inbox"],
+        deposit=fields["deposit"],
+        made=fields["made"],
+        data=raw,
+    )
+
+
+def print_card(data: bytes) -> str:
+    """The card as one line of text, for a file, a message or a QR code."""
+    return CARD_PREFIX + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def derive_safety_number(mine: tuple[bytes, bytes], theirs: tuple[bytes, bytes]) -> str:
+    """Twelve groups of five digits over both people's (sign, box) keys; the same on both screens."""
+    both = b"".join(part for pair in sorted((mine, theirs)) for part in pair)
+    stream = b"".join(derive_key(b"", "elpis-safety", both + bytes([index])) for index in range(2))
+    groups = (int.from_bytes(stream[start : start + 5], "big") % 100_000 for start in range(0, 60, 5))
+    return " ".join(f"{group:05d}" for group in groups)
+
+
+def _unprint(data: bytes) -> bytes:
+    stripped = data.strip()
+    if not stripped.startswith(CARD_PREFIX.encode()):
+        return data
+    body = stripped[len(CARD_PREFIX) :]
+    try:
+        raw = base64.b64decode(body + b"=" * (-len(body) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as failure:
+        raise Malformed("the card's text is damaged") from failure
+    if print_card(raw).encode() != stripped:
+        raise Malformed("the card's text has another spelling")
+    return raw

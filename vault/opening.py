@@ -1,0 +1,170 @@
+"""Opening a grant: the request that the relay checks and keeps, the statement that only the patient reads, the release.
+
+The fixed layout of request and release is the relay's (spec/relay.md); the statement is CBOR (spec/opening.md).
+A fresh X25519 key is made for every opening: recorded traffic and a device seized later open nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vault.encoding import Shape, blob, integer, list_of, text
+from vault.errors import BadSignature, Malformed, VerificationFailed, WrongRecipient
+from vault.identity import Identity
+from vault.primitives import KEY, SIGNATURE, SUITE, BoxKey, SigningKey, need_suite, seal_to, verify
+from vault.statement import make_statement, read_statement
+
+TAG = 16
+MAX_TAGS = 64
+MAX_STATEMENT = 4096
+_HEAD = struct.Struct(">B32sQ32sB")
+_LENGTH = struct.Struct(">I")
+_RELEASE = struct.Struct(">32sQB")
+
+STATEMENT = Shape(
+    "opening-statement",
+    {
+        "suite": integer(0, 255),
+        "recipient": blob(KEY),
+        "grant": blob(KEY),
+        "grant_hash": blob(KEY),
+        "counter": integer(1),
+        "fresh": blob(KEY),
+        "documents": list_of(blob(16), at_most=MAX_TAGS),
+        "tags": list_of(blob(TAG), at_most=MAX_TAGS),
+        "name": text(200),
+        "why": text(500),
+        "time": integer(),
+        "device": blob(16),
+    },
+    limit=MAX_STATEMENT - 300,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An opening request, as the relay stores it in the trace."""
+
+    grant: bytes
+    counter: int
+    fresh: bytes
+    tags: tuple[bytes, ...]
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a professional signed about an opening, checked against the relay's record of it."""
+
+    name: str
+    why: str
+    time: int
+    documents: tuple[bytes, ...]
+    tags: tuple[bytes, ...]
+
+
+def make_request(
+    me: Identity,
+    *,
+    issuer_box: bytes,
+    number: bytes,
+    grant_hash: bytes,
+    reader: SigningKey,
+    counter: int,
+    fresh: BoxKey,
+    documents: Sequence[bytes],
+    tags: Sequence[bytes],
+    why: str,
+    device: bytes,
+    now: int,
+) -> bytes:
+    """The bytes to send: fixed layout, statement sealed to the patient, all signed by the grant's reader key."""
+    fields = {
+        "suite": SUITE,
+        "recipient": issuer_box,
+        "grant": number,
+        "grant_hash": grant_hash,
+        "counter": counter,
+        "fresh": fresh.public,
+        "documents": list(documents),
+        "tags": list(tags),
+        "name": me.name,
+        "why": why,
+        "time": now,
+        "device": device,
+    }
+    statement = seal_to(issuer_box, make_statement("opening-statement", STATEMENT, fields, me.sign))
+    head = _HEAD.pack(SUITE, number, counter, fresh.public, len(tags))
+    unsigned = head + b"".join(tags) + _LENGTH.pack(len(statement)) + statement
+    return unsigned + reader.sign("opening", unsigned)
+
+
+def read_request(data: bytes, reader: bytes) -> Request:
+    """The request, signed by the reader key. Malformed unless every byte is accounted for."""
+    if len(data) < _HEAD.size + _LENGTH.size + SIGNATURE:
+        raise Malformed("an opening request is longer")
+    suite, grant, counter, fresh, count = _HEAD.unpack_from(data)
+    need_suite(suite)
+    place = _HEAD.size + count * TAG
+    if not 1 <= count <= MAX_TAGS or len(data) < place + _LENGTH.size + SIGNATURE:
+        raise Malformed("the number of tags does not fit the request")
+    tags = tuple(data[start : start + TAG] for start in range(_HEAD.size, place, TAG))
+    (length,) = _LENGTH.unpack_from(data, place)
+    if length > MAX_STATEMENT or len(data) != place + _LENGTH.size + length + SIGNATURE:
+        raise Malformed("the statement's length does not fit the request")
+    verify(reader, "opening", data[:-SIGNATURE], data[-SIGNATURE:])
+    return Request(grant, counter, fresh, tags, data[place + _LENGTH.size : -SIGNATURE])
+
+
+def read_release(
+    sealed: bytes, fresh: BoxKey, number: bytes, counter: int, tags: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """tag -> half of that item. WrongRecipient when the relay answered another request."""
+    plain = fresh.open(sealed)
+    if len(plain) < _RELEASE.size:
+        raise Malformed("a release is longer")
+    grant, answered, count = _RELEASE.unpack_from(plain)
+    if grant != number or answered != counter:
+        raise WrongRecipient("the relay answered another opening")
+    pairs = plain[_RELEASE.size :]
+    if count != len(tags) or len(pairs) != count * (TAG + KEY):
+        raise Malformed("the release does not hold what was asked for")
+    step = TAG + KEY
+    halves = {pairs[at : at + TAG]: pairs[at + TAG : at + step] for at in range(0, len(pairs), step)}
+    if set(halves) != set(tags):
+        raise Malformed("the release is for other items")
+    return halves
+
+
+def verify_opening(
+    entry: bytes,
+    *,
+    reader: bytes,
+    grantee: bytes,
+    me: BoxKey,
+    number: bytes,
+    grant_hash: bytes,
+    items: dict[bytes, bytes],
+) -> Opened:
+    """One trace entry, checked by the patient: the grantee signed exactly the opening that the relay recorded.
+
+    `items` maps each tag of the grant to its document. Raises when anything is missing or contradicts:
+    the trace then says "unknown", never more than a signature proves.
+    """
+    request = read_request(entry, reader)
+    statement = read_statement("opening-statement", STATEMENT, me.open(request.statement)).by(grantee)
+    fields = statement.fields
+    need_suite(fields["suite"])
+    if fields["recipient"] != me.public:
+        raise WrongRecipient("this opening was stated to somebody else")
+    told = (fields["grant"], fields["grant_hash"], fields["counter"], fields["fresh"], tuple(fields["tags"]))
+    if told != (number, grant_hash, request.counter, request.fresh, request.tags) or request.grant != number:
+        raise VerificationFailed("the professional's statement is about another opening")
+    documents = tuple(fields["documents"])
+    if len(documents) != len(request.tags) or any(
+        items.get(tag) != document for tag, document in zip(request.tags, documents, strict=True)
+    ):
+        raise BadSignature("the statement names other documents than were opened")
+    return Opened(fields["name"], fields["why"], fields["time"], documents, request.tags)
