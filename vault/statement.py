@@ -44,7 +44,7 @@ def read_statement(kind: str, shape: Shape, data: bytes) -> Statement:
     """The fields, unverified: call `.by(key)` next. Malformed or TooLarge when it is not such a statement."""
     outer = _outer(shape).decode(data)
     if outer["type"] != kind:
-        raise Malformed(f"a {outer['type'][:32]} statement where a {kind} statement belongs")
+        raise Malformed(f"a {outer['type']!r} statement where a {kind} statement belongs")
     return Statement(kind, shape.decode(outer["body"]), outer["body"], outer["sig"])
 
 
