@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,9 +232,31 @@ def test_every_command_is_described() -> None:
     assert not [name for name in names if f"`{name}`" not in readme]
 
 
+def test_links_lead_somewhere() -> None:
+    """Every relative link and picture in a page of text is a file or folder of this tree."""
+    wrong = [
+        f"{path} -> {link}"
+        for path, text in texts()
+        if path.suffix == ".md"
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text)
+        if "://" not in link and not (ROOT / path.parent / link).exists()
+    ]
+    assert not wrong
+
+
 def test_the_changelog_knows_this_version() -> None:
     versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert versions[0] == PROJECT["project"]["version"]
+
+
+def test_what_is_installed_is_complete(tmp_path: Path) -> None:
+    """The wheel holds every file of the three rooms: schemas, catalogues, terminologies, styles, the demo's input."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        packed = set(wheel.namelist())
+    files = {path.relative_to(ROOT).as_posix() for path in tracked() if path.relative_to(ROOT).parts[0] in ROOMS}
+    assert not files - packed
 
 
 @pytest.mark.parametrize("lock", ["base", "relay", "dev"])
