@@ -1,0 +1,393 @@
+"""spec/card.md, certificate.md, grant.md, opening.md, deposit.md, read a second time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spec.reader.cbor import Check, blob, list_of, map_of, one_of, or_null, shape, statement, text, whole
+from spec.reader.primitives import (
+    blake2b,
+    check_box_public,
+    derive,
+    need_suite,
+    open_box,
+    open_sealed,
+    verify,
+    x25519_public,
+)
+from spec.reader.refusal import Refused, malformed
+
+OVERHEAD = 128  # of the map around a body
+DAY = 86_400
+ROLES = {
+    "doctor", "dentist", "pharmacist", "nurse", "midwife", "physiotherapist", "biologist", "laboratory", "hospital",
+    "caregiver", "other_professional",
+}  # fmt: skip
+
+CARD: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "name": text(200),
+    "role": text(60),
+    "sign": blob(32),
+    "box": blob(32),
+    "relay": or_null(text(500)),
+    "relay_key": or_null(blob(32)),
+    "inbox": or_null(blob(32)),
+    "deposit": or_null(blob(32)),
+    "made": whole(),
+}
+AUTHORITY: Mapping[str, Check] = {"suite": whole(0, 255), "name": text(200), "sign": blob(32), "made": whole()}
+CERTIFICATE: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "authority": blob(32),
+    "id": text(100),
+    "name": text(200),
+    "role": text(60),
+    "sign": blob(32),
+    "box": blob(32),
+    "from": whole(),
+    "until": whole(),
+}
+ITEM: Mapping[str, Check] = {
+    "document": blob(16),
+    "epoch": whole(1),
+    "edition": blob(32),
+    "tag": blob(16),
+    "mailbox": blob(32),
+}
+GRANT: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "number": blob(32),
+    "issuer_sign": blob(32),
+    "issuer_box": blob(32),
+    "issuer_name": text(200),
+    "grantee_sign": blob(32),
+    "grantee_box": blob(32),
+    "role": text(60),
+    "right": one_of("read", "edit"),
+    "purpose": text(500),
+    "made": whole(),
+    "not_before": whole(),
+    "until": whole(),
+    "openings": or_null(whole(1, 1_000_000)),
+    "offline": whole(0, 7 * DAY),
+    "relay": text(500),
+    "relay_key": blob(32),
+    "roster": blob(32),
+    "items": list_of(shape(ITEM), 1024),
+}
+PACKAGE: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "recipient": blob(32),
+    "grant": blob(most=410_000),
+    "half": blob(32),
+    "reader": blob(32),
+    "wraps": list_of(blob(most=4096), 1024),
+}
+RENEWAL: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "recipient": blob(32),
+    "number": blob(32),
+    "items": list_of(shape(ITEM), 1024),
+    "wraps": list_of(blob(most=4096), 1024),
+}
+CONTENT: Mapping[str, Check] = {
+    "key": blob(32),
+    "read": blob(32),
+    "append": or_null(blob(32)),
+    "title": text(500),
+    "kind": text(40),
+}
+OPENING: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "recipient": blob(32),
+    "grant": blob(32),
+    "grant_hash": blob(32),
+    "counter": whole(1),
+    "fresh": blob(32),
+    "documents": list_of(blob(16), 64),
+    "tags": list_of(blob(16), 64),
+    "name": text(200),
+    "why": text(500),
+    "time": whole(),
+    "device": blob(16),
+}
+
+
+def scalar(value: Any) -> bool:
+    """Text, a whole number, true, false or null."""
+    number = isinstance(value, int) and abs(value) <= 2**63 - 1
+    return value is None or number or (isinstance(value, str) and len(value) <= 100_000)
+
+
+STATE: Mapping[str, Check] = {
+    "meta": map_of(scalar, 40),
+    "entries": map_of(map_of(scalar, 60), 10_000),
+    "attachments": map_of(map_of(scalar, 20), 200),
+}
+FILE: Mapping[str, Check] = {
+    "sha256": blob(32),
+    "inline": or_null(blob(most=256 << 10)),
+    "blob": or_null(blob(32)),
+    "token": or_null(blob(32)),
+    "key": or_null(blob(32)),
+    "sealed_sha256": or_null(blob(32)),
+    "sealed_size": whole(0, 1 << 40),
+    "media_type": text(200),
+    "name": text(300),
+    "size": whole(0, 1 << 40),
+}
+DEPOSIT: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "recipient": blob(32),
+    "card": blob(most=4300),
+    "certificate": or_null(blob(most=4300)),
+    "authority": or_null(blob(most=2200)),
+    "unique": text(300),
+    "made": whole(),
+    "relay": text(500),
+    "state": shape(STATE),
+    "files": list_of(shape(FILE), 200),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """The secrets of whoever reads."""
+
+    seed: bytes
+    secret: bytes
+    sign: bytes
+    box: bytes
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A statement's fields, not believed before `by` was called."""
+
+    type: str
+    fields: dict[str, Any]
+    body: bytes
+    sig: bytes
+
+    def by(self, public: bytes) -> Signed:
+        verify(public, self.type, self.body, self.sig)
+        return self
+
+
+def read(kind: str, fields: Mapping[str, Check], limit: int, data: bytes) -> Signed:
+    outer = statement(data, limit + OVERHEAD, {"type": text(32), "body": blob(), "sig": blob(64)})
+    if outer["type"] != kind:
+        raise malformed(f"a {outer['type']!r} statement")
+    return Signed(kind, statement(outer["body"], limit, fields), outer["body"], outer["sig"])
+
+
+def person_id(sign: bytes, box: bytes) -> bytes:
+    return blake2b(b"person" + sign + box, "elpis-hash")[:16]
+
+
+def read_card(data: bytes) -> dict[str, Any]:
+    card = read("card", CARD, 4096, data)
+    need_suite(card.fields["suite"])
+    card.by(card.fields["sign"])
+    check_box_public(card.fields["box"])
+    told = {name: value for name, value in card.fields.items() if name != "suite"}
+    return told | {"relay": told["relay"] or "", "id": person_id(told["sign"], told["box"])}
+
+
+def read_card_text(printed: str) -> bytes:
+    prefix, body = "elpis-card:", printed.strip().removeprefix("elpis-card:")
+    if not printed.strip().startswith(prefix):
+        raise malformed("not a printed card")
+    try:
+        data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise malformed("not base64url") from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != body:
+        raise malformed("another spelling of the same bytes")
+    return data
+
+
+def safety_number(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> str:
+    both = b"".join(sign + box for sign, box in sorted((one, other)))
+    stream = blake2b(both + b"\0", "elpis-safety") + blake2b(both + b"\1", "elpis-safety")
+    return " ".join(f"{int.from_bytes(stream[5 * i : 5 * i + 5], 'big') % 100_000:05d}" for i in range(12))
+
+
+def read_authority(data: bytes) -> dict[str, Any]:
+    authority = read("authority", AUTHORITY, 2048, data)
+    need_suite(authority.fields["suite"])
+    return authority.by(authority.fields["sign"]).fields
+
+
+def fold_role(role: str) -> str:
+    letters = unicodedata.normalize("NFKD", role.casefold())
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "_".join(bare.replace("-", " ").replace("_", " ").split())
+
+
+def check_role(role: str) -> str:
+    """The closed list is what decides; the denied names only make a better sentence."""
+    folded = fold_role(role)
+    if folded not in ROLES:
+        raise Refused("role-denied", folded)
+    return folded
+
+
+def fold_name(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def read_certificate(data: bytes, authority: bytes, card: bytes, now: int) -> dict[str, Any]:
+    issuer, owner = read_authority(authority), read_card(card)
+    certificate = read("certificate", CERTIFICATE, 4096, data)
+    told = certificate.fields
+    need_suite(told["suite"])
+    if told["authority"] != issuer["sign"]:
+        raise Refused("not-certified", "another authority")
+    certificate.by(issuer["sign"])
+    if told["until"] - told["from"] > 90 * DAY:
+        raise Refused("not-certified", "more than 90 days")
+    if (told["sign"], told["box"]) != (owner["sign"], owner["box"]) or fold_name(told["name"]) != fold_name(
+        owner["name"]
+    ):
+        raise Refused("wrong-recipient", "for somebody else")
+    if not told["from"] <= now < told["until"]:
+        raise Refused("expired", "outside of its dates")
+    role = check_role(told["role"])
+    digest = blake2b(data, "elpis-hash")
+    return {"id": told["id"], "name": told["name"], "role": role, "until": told["until"], "hash": digest}
+
+
+def check_items(items: Sequence[Mapping[str, Any]], wraps: Sequence[bytes]) -> None:
+    if not items or len(items) != len(wraps):
+        raise malformed("not one wrap for each item")
+    for name in ("tag", "document"):
+        if len({item[name] for item in items}) != len(items):
+            raise malformed(f"a {name} stands twice")
+
+
+def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
+    package = read("package", PACKAGE, 900_000, open_sealed(me.secret, sealed))
+    grant = read("grant", GRANT, 400_000, package.fields["grant"])
+    told = grant.fields
+    need_suite(package.fields["suite"])
+    need_suite(told["suite"])
+    grant.by(told["issuer_sign"])
+    package.by(told["issuer_sign"])
+    if package.fields["recipient"] != me.box or (told["grantee_sign"], told["grantee_box"]) != (me.sign, me.box):
+        raise Refused("wrong-recipient", "made for somebody else")
+    check_role(told["role"])
+    if told["until"] <= now:
+        raise Refused("expired", "over")
+    if told["not_before"] >= told["until"]:
+        raise malformed("ends before it starts")
+    check_items(told["items"], package.fields["wraps"])
+    names = ("number", "right", "purpose", "until", "openings", "offline")
+    return {name: told[name] for name in names} | {
+        "hash": blake2b(grant.body, "elpis-hash"),
+        "half": package.fields["half"],
+        "reader": package.fields["reader"],
+        "documents": [item["document"] for item in told["items"]],
+    }
+
+
+def read_renewal(sealed: bytes, me: Person, issuer: bytes) -> dict[str, Any]:
+    renewal = read("renewal", RENEWAL, 900_000, open_sealed(me.secret, sealed)).by(issuer)
+    told = renewal.fields
+    need_suite(told["suite"])
+    if told["recipient"] != me.box:
+        raise Refused("wrong-recipient", "made for somebody else")
+    check_items(told["items"], told["wraps"])
+    return {"number": told["number"], "epochs": [item["epoch"] for item in told["items"]]}
+
+
+def half_tag(half: bytes, tag: bytes) -> bytes:
+    return derive(half, "elpis-half-tag", tag)
+
+
+def unwrap(half: bytes, released: bytes, grant_hash: bytes, item: bytes, tag: bytes, wrap: bytes) -> dict[str, Any]:
+    """`item` is the item's encoding: it stands in the associated data."""
+    key = derive(half, "elpis-grant-key", released + grant_hash + tag)
+    return statement(open_box(key, "elpis-wrap", wrap, b"\1wrap\0" + grant_hash + item), 2048, CONTENT)
+
+
+REQUEST = struct.Struct(">B32sQ32sB")
+
+
+def read_request(data: bytes, reader: bytes) -> dict[str, Any]:
+    """suite | grant | counter | fresh key | n | n tags | length | statement | signature."""
+    if len(data) < REQUEST.size + 4 + 64:
+        raise malformed("too short")
+    suite, grant, counter, fresh, count = REQUEST.unpack_from(data)
+    need_suite(suite)
+    at = REQUEST.size + 16 * count
+    if not 1 <= count <= 64 or len(data) < at + 4 + 64:
+        raise malformed("the number of tags")
+    tags = [data[place : place + 16] for place in range(REQUEST.size, at, 16)]
+    length = int.from_bytes(data[at : at + 4], "big")
+    if length > 4096 or len(data) != at + 4 + length + 64:
+        raise malformed("the length of the statement")
+    verify(reader, "opening", data[:-64], data[-64:])
+    return {"grant": grant, "counter": counter, "fresh": fresh, "tags": tags, "statement": data[at + 4 : -64]}
+
+
+def read_release(sealed: bytes, fresh: bytes, grant: bytes, counter: int, tags: Sequence[bytes]) -> dict[bytes, bytes]:
+    plain = open_sealed(fresh, sealed)
+    if len(plain) < 41:
+        raise malformed("too short")
+    if plain[:40] != grant + counter.to_bytes(8, "big"):
+        raise Refused("wrong-recipient", "the answer to another opening")
+    if plain[40] != len(tags) or len(plain) != 41 + 48 * len(tags):
+        raise malformed("another number of halves")
+    halves = {plain[at : at + 16]: plain[at + 16 : at + 48] for at in range(41, len(plain), 48)}
+    if set(halves) != set(tags):
+        raise malformed("halves of other items")
+    return halves
+
+
+def read_opening(
+    entry: bytes,
+    reader: bytes,
+    grantee: bytes,
+    secret: bytes,
+    grant: bytes,
+    grant_hash: bytes,
+    items: Mapping[bytes, bytes],
+) -> dict[str, Any]:
+    """An entry of the trace, as the patient checks it."""
+    request = read_request(entry, reader)
+    told = read("opening-statement", OPENING, 4096 - 300, open_sealed(secret, request["statement"])).by(grantee).fields
+    need_suite(told["suite"])
+    if told["recipient"] != x25519_public(secret):
+        raise Refused("wrong-recipient", "stated to somebody else")
+    agrees = told["grant_hash"] == grant_hash and told["grant"] == request["grant"] == grant
+    if not agrees or any(told[name] != request[name] for name in ("counter", "fresh", "tags")):
+        raise Refused("verification-failed", "the statement is about another opening")
+    if [items.get(tag) for tag in told["tags"]] != told["documents"]:
+        raise Refused("bad-signature", "the statement names other documents")
+    return {name: told[name] for name in ("name", "why", "time", "documents")}
+
+
+def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
+    deposit = read("deposit", DEPOSIT, 1_000_000, open_sealed(me.secret, sealed))
+    told = deposit.fields
+    need_suite(told["suite"])
+    sender = read_card(told["card"])
+    deposit.by(sender["sign"])
+    if told["recipient"] != me.box:
+        raise Refused("wrong-recipient", "made for somebody else")
+    return {
+        "sender": sender["name"],
+        "sender_id": sender["id"],
+        "unique": told["unique"],
+        "made": told["made"],
+        "state": told["state"],
+        "files": len(told["files"]),
+    }

@@ -1,0 +1,127 @@
+"""What each format of `spec/vectors` means to the product: its input in, its output out, or a failure class.
+
+Whatever a reader takes is written again and compared, so that a valid vector is the only encoding of its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tui.vector_people import PEOPLE_FORMATS
+from tui.vector_relay import RELAY_FORMATS
+from vault import encoding, primitives
+from vault.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from tui.vectors import Given
+
+Run = Callable[["Given"], Mapping[str, Any]]
+
+
+def same_again(written: bytes, read: bytes) -> None:
+    """The writer must give the very bytes that were read."""
+    if written != read:
+        raise VerificationFailed("written again, this gives other bytes")
+
+
+def typed(value: Any) -> Any:
+    """A decoded value with bytes as {"$bytes": hex}: text and bytes stay apart in JSON."""
+    if isinstance(value, bytes):
+        return {"$bytes": value.hex()}
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    return [typed(item) for item in value] if isinstance(value, list) else value
+
+
+def _encoding(given: Given) -> dict[str, Any]:
+    data = given.bytes("data")
+    value = encoding.decode(data, limit=given.int("limit"))
+    same_again(encoding.encode(value), data)
+    return {"value": typed(value)}
+
+
+def _suite(given: Given) -> dict[str, Any]:
+    primitives.need_suite(given.int("suite"), given.int("minimum"))
+    return {}
+
+
+def _kdf(given: Given) -> dict[str, Any]:
+    secret, context, salt = given.bytes("secret"), given.bytes("context"), given.bytes("salt")
+    return {"key": primitives.derive_key(secret, given.text("label"), context, salt)}
+
+
+def _hash(given: Given) -> dict[str, Any]:
+    return {"hash": primitives.hash32(given.bytes("data"), given.text("label"))}
+
+
+def _public_key(given: Given) -> dict[str, Any]:
+    secret = given.bytes("secret")
+    if given.text("kind") == "ed25519":
+        return {"public": primitives.SigningKey.from_seed(secret).public}
+    return {"public": primitives.BoxKey.from_secret(secret).public}
+
+
+def _argon2id(given: Given) -> dict[str, Any]:
+    passphrase, salt = given.text("passphrase"), given.bytes("salt")
+    return {"key": primitives.derive_passphrase_key(passphrase, salt, given.int("ops"), given.int("memory"))}
+
+
+def _padme_length(given: Given) -> dict[str, Any]:
+    return {"length": primitives.padme_length(given.int("size"))}
+
+
+def _padding(given: Given) -> dict[str, Any]:
+    data = primitives.unpad(given.bytes("padded"))
+    same_again(primitives.pad(data), given.bytes("padded"))
+    return {"data": data}
+
+
+def _signature(given: Given) -> dict[str, Any]:
+    kind, message, signature = given.text("kind"), given.bytes("message"), given.bytes("signature")
+    primitives.verify(given.bytes("public"), kind, message, signature)
+    if "seed" in given:
+        same_again(primitives.SigningKey.from_seed(given.bytes("seed")).sign(kind, message), signature)
+    return {}
+
+
+def _box(given: Given) -> dict[str, Any]:
+    key, label, box, aad = given.bytes("key"), given.text("label"), given.bytes("box"), given.bytes("aad")
+    plaintext = primitives.open_box(key, label, box, aad)
+    same_again(primitives.seal_box(key, label, plaintext, aad, nonce=box[: primitives.NONCE]), box)
+    return {"plaintext": plaintext}
+
+
+def _sealed(given: Given) -> dict[str, Any]:
+    return {"plaintext": primitives.BoxKey.from_secret(given.bytes("secret")).open(given.bytes("sealed"))}
+
+
+def _seal_key(given: Given) -> dict[str, Any]:
+    primitives.check_box_public(given.bytes("public"))
+    primitives.seal_to(given.bytes("public"), b"")
+    return {}
+
+
+def _stream(given: Given) -> dict[str, Any]:
+    opener = primitives.FileOpener(given.bytes("key"), given.bytes("header"))
+    pulled = [opener.pull(chunk) for chunk in given.list("chunks")]
+    return {"parts": [part for part, _ in pulled], "final": [final for _, final in pulled]}
+
+
+FORMATS: dict[str, Run] = {
+    "encoding": _encoding,
+    "suite": _suite,
+    "kdf": _kdf,
+    "hash": _hash,
+    "public-key": _public_key,
+    "argon2id": _argon2id,
+    "padme-length": _padme_length,
+    "padding": _padding,
+    "signature": _signature,
+    "box": _box,
+    "sealed": _sealed,
+    "seal-key": _seal_key,
+    "stream": _stream,
+    **PEOPLE_FORMATS,
+    **RELAY_FORMATS,
+}

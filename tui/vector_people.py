@@ -1,0 +1,177 @@
+"""Vectors about people: keyslots, recovery words, cards, certificates, grants, openings, deposits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vault import certificate, deposit, grant, identity, keys, opening, statement
+from vault.encoding import Shape
+from vault.errors import VerificationFailed
+from vault.primitives import BoxKey, SigningKey
+from vault.recovery import RecoveryKit
+
+if TYPE_CHECKING:
+    from tui.vectors import Given
+
+Run = Callable[["Given"], Mapping[str, Any]]
+
+
+def person(given: Given) -> identity.Identity:
+    """Whose secrets a vector gives: `sign` is a seed, `box` an X25519 secret."""
+    sign, box = SigningKey.from_seed(given.bytes("sign")), BoxKey.from_secret(given.bytes("box"))
+    return identity.Identity(given.text("name"), "", sign, box)
+
+
+def written_again(kind: str, shape: Shape, data: bytes, seed: bytes) -> None:
+    """Ed25519 is deterministic: the signer makes the very same statement from the same fields."""
+    read = statement.read_statement(kind, shape, data)
+    if statement.make_statement(kind, shape, read.fields, SigningKey.from_seed(seed)) != data:
+        raise VerificationFailed("written again, this gives other bytes")
+
+
+def _card(given: Given) -> dict[str, Any]:
+    data = given.bytes("data")
+    card = identity.read_card(data)
+    if "seed" in given:
+        written_again("card", identity.CARD, data, given.bytes("seed"))
+    names = ("name", "role", "sign", "box", "relay", "relay_key", "inbox", "deposit", "made", "id")
+    return {name: getattr(card, name) for name in names}
+
+
+def _card_text(given: Given) -> dict[str, Any]:
+    return {"data": identity.read_card(given.text("text").encode()).data}
+
+
+def _safety_number(given: Given) -> dict[str, Any]:
+    mine = given.bytes("my_sign"), given.bytes("my_box")
+    theirs = given.bytes("their_sign"), given.bytes("their_box")
+    if identity.derive_safety_number(theirs, mine) != identity.derive_safety_number(mine, theirs):
+        raise VerificationFailed("the two people see two numbers")
+    return {"number": identity.derive_safety_number(mine, theirs)}
+
+
+def _authority(given: Given) -> dict[str, Any]:
+    read = certificate.read_authority(given.bytes("data"))
+    return {"name": read.name, "sign": read.sign}
+
+
+def _certificate(given: Given) -> dict[str, Any]:
+    authority, card = certificate.read_authority(given.bytes("authority")), identity.read_card(given.bytes("card"))
+    read = certificate.read_certificate(given.bytes("data"), authority)
+    if "seed" in given:
+        written_again("certificate", certificate.CERTIFICATE, read.data, given.bytes("seed"))
+    certificate.check_certificate(read, card, given.int("now"))
+    role = certificate.check_role(read.role)
+    return {"id": read.id, "name": read.name, "role": role, "until": read.until, "hash": read.hash}
+
+
+def _role(given: Given) -> dict[str, Any]:
+    return {"role": certificate.check_role(given.text("role"))}
+
+
+def _grant(given: Given) -> dict[str, Any]:
+    me = person(given.given("grantee"))
+    read = grant.open_package(me.box.open(given.bytes("sealed")), me, given.int("now"))
+    if "seed" in given:
+        written_again("package", grant.PACKAGE, me.box.open(given.bytes("sealed")), given.bytes("seed"))
+    names = ("number", "right", "purpose", "until", "openings", "offline")
+    told = {name: read.fields[name] for name in names}
+    documents = [item.document for item in read.items]
+    return told | {"hash": read.hash, "half": read.half, "reader": read.reader, "documents": documents}
+
+
+def _renewal(given: Given) -> dict[str, Any]:
+    me = person(given.given("grantee"))
+    read = grant.open_renewal(me.box.open(given.bytes("sealed")), me, given.bytes("issuer"))
+    return {"number": read.number, "epochs": [item.epoch for item in read.items]}
+
+
+def _half_tag(given: Given) -> dict[str, Any]:
+    return {"half_tag": grant.derive_half_tag(given.bytes("half"), given.bytes("tag"))}
+
+
+def _wrap(given: Given) -> dict[str, Any]:
+    fields = given.given("item")
+    blobs = {name: fields.bytes(name) for name in ("document", "edition", "tag", "mailbox")}
+    item = grant.Item(epoch=fields.int("epoch"), **blobs)
+    key = grant.derive_item_key(given.bytes("half"), given.bytes("half_tag"), given.bytes("grant_hash"), item.tag)
+    content = grant.unwrap(key, given.bytes("wrap"), given.bytes("grant_hash"), item)
+    return content.fields()
+
+
+def _opening_request(given: Given) -> dict[str, Any]:
+    read = opening.read_request(given.bytes("data"), given.bytes("reader"))
+    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
+
+
+def _release(given: Given) -> dict[str, Any]:
+    fresh = BoxKey.from_secret(given.bytes("fresh"))
+    number, counter = given.bytes("grant"), given.int("counter")
+    return {"halves": opening.read_release(given.bytes("sealed"), fresh, number, counter, given.list("tags"))}
+
+
+def _opening_entry(given: Given) -> dict[str, Any]:
+    items = {bytes.fromhex(tag): bytes.fromhex(document) for tag, document in given.any("items").items()}
+    opened = opening.verify_opening(
+        given.bytes("entry"),
+        reader=given.bytes("reader"),
+        grantee=given.bytes("grantee"),
+        me=BoxKey.from_secret(given.bytes("box")),
+        number=given.bytes("grant"),
+        grant_hash=given.bytes("grant_hash"),
+        items=items,
+    )
+    return {"name": opened.name, "why": opened.why, "time": opened.time, "documents": opened.documents}
+
+
+def _deposit(given: Given) -> dict[str, Any]:
+    me = person(given.given("recipient"))
+    read = deposit.open_deposit(me.box.open(given.bytes("sealed")), me)
+    sender = {"sender": read.sender.name, "sender_id": read.sender.id}
+    return sender | {"unique": read.unique, "made": read.made, "state": dict(read.state), "files": len(read.files)}
+
+
+def _keyslots(given: Given) -> dict[str, Any]:
+    """The product reads a file; a vector is its content, so it is written to a place that is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="elpis-vector-") as folder:
+        path = Path(folder, "keyslots")
+        path.write_bytes(given.bytes("file"))
+        slots = keys.Keyslots.read(path)
+    if "kit" in given:
+        return {"key": slots.open_with_kit(given.bytes("kit")).secret}
+    return {"key": slots.open_with_passphrase(given.text("passphrase")).secret}
+
+
+def _recovery_words(given: Given) -> dict[str, Any]:
+    kit = RecoveryKit.from_words(given.text("words"))
+    return {
+        "entropy": kit.entropy,
+        "root": kit.root_key().public,
+        "fingerprint": kit.fingerprint(),
+        "fr": " ".join(kit.words("fr")),
+        "en": " ".join(kit.words("en")),
+    }
+
+
+PEOPLE_FORMATS: dict[str, Run] = {
+    "keyslots": _keyslots,
+    "recovery-words": _recovery_words,
+    "card": _card,
+    "card-text": _card_text,
+    "safety-number": _safety_number,
+    "authority": _authority,
+    "certificate": _certificate,
+    "role": _role,
+    "grant": _grant,
+    "renewal": _renewal,
+    "half-tag": _half_tag,
+    "wrap": _wrap,
+    "opening-request": _opening_request,
+    "release": _release,
+    "opening-entry": _opening_entry,
+    "deposit": _deposit,
+}

@@ -1,0 +1,105 @@
+"""Vectors of what lies at a relay: envelopes, checkpoints, receipts, chains, pages, openings as the relay reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sync import client, envelope, wire
+from vault import primitives
+from vault.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from tui.vectors import Given
+
+Run = Callable[["Given"], Mapping[str, Any]]
+
+INNER = ("type", "channel", "document", "epoch", "device", "signer", "seq", "prev", "roster", "time", "body", "hash")
+
+
+def _envelope(given: Given) -> dict[str, Any]:
+    key, channel, data = given.bytes("key"), given.bytes("channel"), given.bytes("data")
+    read = envelope.open(key, channel, data)
+    if "seed" in given:
+        fields = {name: getattr(read, name) for name in INNER[1:-1] if name != "signer"}
+        signer = primitives.SigningKey.from_seed(given.bytes("seed"))
+        nonce = data[: primitives.NONCE]
+        again, _ = envelope.seal(key, signer, kind=read.type, seen=read.seen, nonce=nonce, **fields)
+        if again != data:
+            raise VerificationFailed("written again, this gives other bytes")
+    seen = [{"mailbox": mailbox, "count": count, "chain": chain} for mailbox, count, chain in read.seen]
+    return {name: getattr(read, name) for name in INNER} | {"seen": seen}
+
+
+def _checkpoint(given: Given) -> dict[str, Any]:
+    data = given.bytes("data")
+    read = wire.Checkpoint.decode(data)
+    read.verify(given.bytes("key"), primitives.verify)
+    if read.encode() != data:
+        raise VerificationFailed("written again, this gives other bytes")
+    return {name: getattr(read, name) for name in ("kind", "address", "count", "chain", "time")}
+
+
+def _receipt(given: Given) -> dict[str, Any]:
+    data = given.bytes("data")
+    read = wire.Receipt.decode(data)
+    read.verify(given.bytes("key"), primitives.verify)
+    if read.encode() != data:
+        raise VerificationFailed("written again, this gives other bytes")
+    return {name: getattr(read, name) for name in ("what", "address", "time")}
+
+
+def _chain(given: Given) -> dict[str, Any]:
+    link, links = wire.START, []
+    for index, entry in enumerate(given.any("entries"), start=1):
+        link = wire.extend_chain(link, index, int(entry["time"]), wire.hash_body(bytes.fromhex(entry["body"])))
+        links.append(link)
+    return {"links": links}
+
+
+def _page(given: Given) -> dict[str, Any]:
+    messages = wire.decode_frames(given.bytes("data"))
+    bodies = [None if message.freed else message.body for message in messages]
+    again = [wire.encode_frame(m.index, m.time, body, m.body_hash) for m, body in zip(messages, bodies, strict=True)]
+    if b"".join(again) != given.bytes("data"):
+        raise VerificationFailed("written again, this gives other bytes")
+    return {"entries": [[m.index, m.time, m.body, m.body_hash] for m in messages]}
+
+
+def _history(given: Given) -> dict[str, Any]:
+    """A page after what was seen before, with the checkpoint that must cover both."""
+    messages = wire.decode_frames(given.bytes("data"))
+    checkpoint = wire.Checkpoint.decode(given.bytes("checkpoint"))
+    checkpoint.verify(given.bytes("key"), primitives.verify)
+    seen = client.Seen(given.int("count"), given.bytes("chain"))
+    after = client.follow(seen, messages, checkpoint)
+    return {"count": after.count, "chain": after.chain}
+
+
+def _relay_opening(given: Given) -> dict[str, Any]:
+    """An opening request as the relay reads it: layout alone, then the reader key's signature."""
+    read = wire.Opening.decode(given.bytes("data"))
+    primitives.verify(given.bytes("reader"), "opening", read.signed, read.signature)
+    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
+
+
+def _token(given: Given) -> dict[str, Any]:
+    return {"hash": wire.hash_token(given.bytes("token"))}
+
+
+def _address(given: Given) -> dict[str, Any]:
+    data = wire.decode_b64(given.text("text"), given.int("length"))
+    return {"data": data}
+
+
+RELAY_FORMATS: dict[str, Run] = {
+    "envelope": _envelope,
+    "checkpoint": _checkpoint,
+    "receipt": _receipt,
+    "chain": _chain,
+    "page": _page,
+    "history": _history,
+    "relay-opening": _relay_opening,
+    "token": _token,
+    "address": _address,
+}
