@@ -37,6 +37,7 @@ LABELS = frozenset({
     "elpis-slot-pass",     # keyslot opened by the passphrase
     "elpis-slot-kit",      # keyslot opened by the recovery kit
     "elpis-slot-ring",     # keyslot opened by the system keyring
+    "elpis-slots",         # authentication of the whole keyslot file
     "elpis-root-seed",     # root signing key from the recovery seed
     "elpis-head",          # authentication of the vault's head file
     "elpis-store",         # raw SQLCipher key

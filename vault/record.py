@@ -1,0 +1,296 @@
+"""The holder's own documents: add, amend, attach, read, list, search. Vault builds on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vault.attachment import Progress, open_file, seal_file
+from vault.document import DOCUMENT_KINDS, SECTION_ENTRY, Attachment, Conflict, Document, Entry, Value
+from vault.errors import InputRefused, NotFound, StorageFailed
+from vault.keys import VaultKey, sync_folder
+from vault.primitives import make_id, make_key
+from vault.shape import check_state, to_document, to_state
+from vault.store.documents import Documents, Summary, readable
+from vault.store.words import excerpt
+
+if TYPE_CHECKING:
+    from vault.replica import Edit
+    from vault.store.connection import Store
+
+Files = Mapping[str, bytes | Path]
+NO_FILES: Files = {}
+BATCH = 500  # documents in one transaction of a bulk insert
+AMENDABLE = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Newest first. `next` is the cursor for `before`, None at the end."""
+
+    documents: tuple[Summary, ...]
+    next: tuple[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One found document. `snippet` is plain text with \\x02 and \\x03 round the match."""
+
+    summary: Summary
+    snippet: str
+
+
+class Record:
+    """Every write is one transaction: the change, the readable row and the search row, or nothing."""
+
+    store: Store
+    documents: Documents
+    path: Path
+    clock: Callable[[], float]
+    holder_name: str
+    _key: VaultKey
+
+    def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
+        """The new document's id; of the one that is there, when its `source_id` was added before."""
+        with self.store.transaction():
+            known = self.find_source(document.source_id) if document.source_id else None
+            return known or self._add(document, files, progress)
+
+    def add_many(self, documents: Iterable[tuple[Document, Files]]) -> list[str]:
+        """Bulk insert: a few transactions, each whole. Ids in the order given."""
+        waiting = iter(documents)
+        ids: list[str] = []
+        while batch := list(islice(waiting, BATCH)):
+            with self.store.transaction():
+                ids += [self.add(document, files) for document, files in batch]
+        return ids
+
+    def add_entry(self, document_id: str, kind: str, fields: Mapping[str, Value]) -> str:
+        """A new fact in a document or section; its id."""
+        entry_id = make_id().hex()
+        value = {"kind": kind} | {name: value for name, value in fields.items() if value is not None}
+        self._edit(document_id, [("set", ("entries", entry_id), value)])
+        return entry_id
+
+    def amend_entry(self, document_id: str, entry_id: str, changes: Mapping[str, Value]) -> None:
+        """Other values for some fields; None deletes the field."""
+        self._need_entry(document_id, entry_id)
+        edits: list[Edit] = []
+        for name, value in changes.items():
+            path = ("entries", entry_id, name)
+            edits.append(("delete", path) if value is None else ("set", path, value))
+        self._edit(document_id, edits)
+
+    def remove_entry(self, document_id: str, entry_id: str) -> None:
+        self._need_entry(document_id, entry_id)
+        self._edit(document_id, [("delete", ("entries", entry_id))])
+
+    def amend(self, document_id: str, changes: Mapping[str, Value]) -> None:
+        """Other values for the document's own fields; None or "" deletes the field."""
+        edits: list[Edit] = []
+        for name, value in changes.items():
+            if name not in AMENDABLE:
+                raise InputRefused(f"a document's {name[:40]} is not amended", allowed=AMENDABLE)
+            path = ("meta", name)
+            edits.append(("set", path, value) if value else ("delete", path))
+        self._edit(document_id, edits)
+
+    def section(self, kind: str) -> str:
+        """The profile section of this kind, made on first use."""
+        if kind not in SECTION_ENTRY:
+            raise InputRefused(f"no section {kind[:40]!r}", allowed=tuple(SECTION_ENTRY))
+        with self.store.transaction():
+            return self.documents.find_kind(kind) or self._add(Document(kind=kind), NO_FILES, None)
+
+    def attach(
+        self, document_id: str, source: Path | bytes, *, name: str, media_type: str, progress: Progress | None = None
+    ) -> Attachment:
+        """Keeps a file with a document, sealed under a key of its own."""
+        fields, written = self._seal(source, name=name, media_type=media_type, progress=progress)
+        sha256 = str(fields.pop("sha256"))
+        attachment = Attachment(sha256, media_type, int(str(fields["size"])), name)
+        try:
+            if sha256 in self.documents.flat(document_id)["attachments"]:
+                written.unlink(missing_ok=True)
+                return attachment
+            self._edit(document_id, [("set", ("attachments", sha256), fields)])
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+        return attachment
+
+    def attachment(self, document_id: str, sha256: str, *, progress: Progress | None = None) -> Iterator[bytes]:
+        """The file's bytes in chunks, each authentic; whole only when the iterator ends without raising."""
+        fields = self.documents.flat(document_id)["attachments"].get(sha256)
+        if fields is None:
+            raise NotFound("this document has no such attachment")
+        path = self.sealed_path(fields["sealed_sha256"])
+        return open_file(path, bytes.fromhex(fields["key"]), fields["size"], sha256=sha256, progress=progress)
+
+    def sealed_path(self, sealed_sha256: str) -> Path:
+        """Where a sealed file lies. Its name tells nothing, not even the hash that the relay may know."""
+        return self.path / "attachments" / self._key.derive("elpis-files", bytes.fromhex(sealed_sha256)).hex()
+
+    def sweep(self) -> int:
+        """Removes sealed files that no document names, left behind by a crash. How many."""
+        named = {
+            self.sealed_path(fields["sealed_sha256"]).name
+            for _, state in self.documents.states()
+            for fields in state["attachments"].values()
+        }
+        strays = [path for path in (self.path / "attachments").iterdir() if path.name not in named]
+        for path in strays:
+            path.unlink(missing_ok=True)
+        return len(strays)
+
+    def read(self, document_id: str) -> Document:
+        """The document with its conflicts, each side with its author and time."""
+        document = self.documents.state(document_id)
+        found = self.documents.conflicts(document_id)
+        if not found:
+            return document
+        own = self.documents.replica(document_id).actor
+        conflicts = []
+        for path, sides in found:
+            shown = tuple(self._side(value, bytes.fromhex(actor), change, own) for value, actor, change in sides)
+            conflicts.append(Conflict(path[1] if path[0] == "entries" else "", path[-1], shown))
+        return replace(document, conflicts=tuple(conflicts))
+
+    def list(
+        self,
+        *,
+        kind: str = "",
+        before: tuple[int] | None = None,
+        limit: int = 500,
+        year: str = "",
+        type_code: str = "",
+    ) -> Page:
+        """One page of the timeline."""
+        place = before[0] if before else None
+        found = self.documents.page(kind=kind, type_code=type_code, year=year, before=place, limit=limit + 1)
+        following = (found[limit - 1].place,) if len(found) > limit else None
+        return Page(tuple(found[:limit]), following)
+
+    def search(self, words: str, *, limit: int = 50) -> tuple[Hit, ...]:
+        """Documents that hold every word, or the beginning of it, accents and case aside; newest first."""
+        return tuple(Hit(summary, excerpt(text, words)) for summary, text in self.documents.search(words, limit))
+
+    def entries(self, kind: str) -> Iterator[tuple[Summary, Entry]]:
+        """Every entry of a kind in every document, newest document first."""
+        for summary, state in self.documents.holding(kind):
+            for entry in to_document(state, summary.id).of_kind(kind):
+                yield summary, entry
+
+    def find_source(self, source_id: str) -> str | None:
+        return self.documents.find_source(source_id)
+
+    def find(self, prefix: str) -> str:
+        return self.documents.find(prefix)
+
+    def count(self) -> int:
+        return self.documents.count()
+
+    def _add(self, document: Document, files: Files, progress: Progress | None) -> str:
+        from vault.replica import make
+
+        if document.kind not in DOCUMENT_KINDS:
+            raise InputRefused("the document is of an unknown kind")
+        named = {attachment.sha256: attachment for attachment in document.attachments}
+        if named.keys() != files.keys():
+            raise InputRefused("every attachment comes with its file, and every file with its attachment")
+        entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
+        document = replace(document, entries=entries)
+        check_state(to_state(document))
+        document_id, actor = make_id().hex(), make_id()
+        written: list[Path] = []
+        try:
+            sealed = {
+                sha256: self._seal_named(named[sha256], source, written, progress) for sha256, source in files.items()
+            }
+            state = to_state(document, sealed)
+            save, _ = make(state, actor)
+            self.documents.add(document_id, state, save, actor, self._now())
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+        return document_id
+
+    def _seal_named(
+        self, attachment: Attachment, source: bytes | Path, written: list[Path], progress: Progress | None
+    ) -> dict[str, object]:
+        fields, path = self._seal(
+            source, name=attachment.name, media_type=attachment.media_type, progress=progress
+        )
+        written.append(path)
+        if fields.pop("sha256") != attachment.sha256:
+            raise InputRefused("a file is not the one that its attachment names")
+        return fields
+
+    def _seal(
+        self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None
+    ) -> tuple[dict[str, object], Path]:
+        """(the attachment's fields with its "sha256", where the sealed file lies, durable)."""
+        key = make_key()
+        folder = self.path / "attachments"
+        draft = folder / f"{make_id().hex()}.new"
+        try:
+            made = seal_file(source, draft, key, progress)
+            final = self.sealed_path(made.sealed_sha256)
+            draft.rename(final)
+            sync_folder(folder)
+        except OSError as failure:
+            raise StorageFailed("the attachment could not be kept") from failure
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+        fields: dict[str, object] = {
+            "sha256": made.sha256, "media_type": media_type, "size": made.size, "name": name, "key": key.hex(),
+            "sealed_sha256": made.sealed_sha256, "sealed_size": made.sealed_size, "blob": "", "blob_token": "",
+        }  # fmt: skip
+        return fields, final
+
+    def edit(self, document_id: str, edits: Sequence[Edit]) -> None:
+        """One change of this device to a document, by paths of its state."""
+        self._edit(document_id, edits)
+
+    def _edit(self, document_id: str, edits: Sequence[Edit]) -> None:
+        from vault.replica import conflicts, edit, flatten
+
+        with self.store.transaction():
+            replica = self.documents.replica(document_id)
+            save, change = edit(replica.save, replica.actor, edits)
+            if change is None:
+                return
+            if replica.epoch:
+                self.documents.record(document_id, replica.epoch, change, self.holder_name, self._now())
+            self.documents.write(document_id, flatten(save), save, conflicts(save) if replica.epoch else ())
+
+    def _need_entry(self, document_id: str, entry_id: str) -> None:
+        if entry_id not in self.documents.flat(document_id)["entries"]:
+            raise NotFound(f"no entry {entry_id[:40]!r} in this document")
+
+    def _side(self, value: Value, actor: bytes, change: str, own: bytes) -> tuple[Value, str, str]:
+        name = self.documents.actor_name(actor) or (self.holder_name if actor == own else "")
+        moment = self.documents.change_time(bytes.fromhex(change))
+        return (value, name, datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else "")
+
+    def _now(self) -> int:
+        return int(self.clock())
+
+
+def sha256_of(source: bytes | Path) -> str:
+    """The name of an attachment before it is kept."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+__all__ = ["Hit", "Page", "Progress", "Record", "Summary", "readable", "sha256_of"]

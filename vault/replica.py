@@ -1,0 +1,364 @@
+"""A document as one small Automerge replica. The only file that imports automerge. Normative: spec/replica.md.
+
+The root holds three maps: `meta`, `entries`, `attachments`. An entry is a map; it lives as long as it has a `kind`, and
+whoever writes into an entry writes its `kind` again: an amendment made while somebody else removed the entry brings it
+back, whole. Text is plain strings, never counters. Foreign changes reach `merge` only inside the limited worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from automerge.core import ROOT, Document, Message, ObjType, ScalarType, SyncState
+
+from vault import chunk
+from vault.chunk import MAX_CHUNK, MAX_FIRST, OpId
+from vault.errors import ForeignChange, InputRefused, NotFound, StorageFailed, VerificationFailed
+from vault.shape import PARTS, check_state
+
+Path = tuple[str, ...]
+State = dict[str, dict[str, Any]]
+Edit = tuple[str, Path, Any] | tuple[str, Path]
+MAX_HISTORY = 10_000  # changes in one epoch; a new epoch starts with one
+_SCALARS: dict[type, ScalarType] = {
+    str: ScalarType.Str,
+    bool: ScalarType.Boolean,
+    int: ScalarType.Int,
+    type(None): ScalarType.Null,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change as it travels: `data` is always an uncompressed chunk, the rest is what it claims to be."""
+
+    hash: bytes
+    actor: bytes
+    seq: int
+    deps: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a conflict: the value, who wrote it and in which change."""
+
+    value: str | int | bool | None
+    actor: bytes
+    change: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A field with more than one value, written by people who did not know of each other; the shown value first."""
+
+    path: Path
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of foreign changes. Those in neither `applied` nor `known` wait for `missing`; the caller keeps them."""
+
+    save: bytes
+    state: State
+    conflicts: tuple[Clash, ...] = ()
+    applied: tuple[bytes, ...] = ()
+    known: tuple[bytes, ...] = ()
+    missing: tuple[bytes, ...] = ()
+    waiting: tuple[bytes, ...] = field(default=())
+
+
+def make(state: Mapping[str, Mapping[str, Any]], actor: bytes) -> tuple[bytes, Change]:
+    """A fresh replica of this state in one change: a new document, or the edition of a new epoch."""
+    check_state(state)
+    document = Document(actor)
+    with document.transaction() as transaction:
+        for part in PARTS:
+            made = transaction.put_object(ROOT, part, ObjType.Map)
+            for key, value in state[part].items():
+                if isinstance(value, Mapping):
+                    inner = transaction.put_object(made, key, ObjType.Map)
+                    for name, scalar in value.items():
+                        transaction.put(inner, name, _SCALARS[type(scalar)], scalar)
+                else:
+                    transaction.put(made, key, _SCALARS[type(value)], value)
+    change = _change(document.get_changes([])[0])
+    if len(change.data) > MAX_FIRST:
+        raise InputRefused("this document is too large for one record", limit=MAX_FIRST)
+    return document.save(), change
+
+
+def edit(save: bytes, actor: bytes, edits: Sequence[Edit]) -> tuple[bytes, Change | None]:
+    """The edits as one change of `actor`; None when they change nothing."""
+    document = _load(save)
+    document.set_actor(actor)
+    before = document.get_heads()
+    with document.transaction() as transaction:
+        touched: set[str] = set()
+        for item in edits:
+            _apply_edit(transaction, item, touched)
+    changes = document.get_changes(before)
+    if not changes:
+        return save, None
+    change = _change(changes[0])
+    if len(change.data) > MAX_CHUNK:
+        raise InputRefused("this change is too large", limit=MAX_CHUNK)
+    check_state(_flatten(document))
+    return document.save(), change
+
+
+def flatten(save: bytes) -> State:
+    """The live state: no history, no removed entries, of a conflict the side that is shown."""
+    return _flatten(_load(save))
+
+
+def changes(save: bytes) -> tuple[Change, ...]:
+    """Every change of the replica, oldest first."""
+    return tuple(_change(made) for made in _load(save).get_changes([]))
+
+
+def conflicts(save: bytes) -> tuple[Clash, ...]:
+    """Every field that two people wrote without knowing of each other and that nobody settled since."""
+    return _conflicts(_load(save))
+
+
+def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
+    """The replica with these changes. ForeignChange, naming the first bad one, when one is not acceptable.
+
+    `own` is this device's actor: nobody else may write under it. `save` may be empty: the first change is then an
+    edition.
+    """
+    document = _load(save) if save else Document()
+    history = {made.hash: made for made in document.get_changes([])}
+    numbers: dict[bytes, int] = {}
+    for made in history.values():
+        numbers[made.actor_id] = max(numbers.get(made.actor_id, 0), made.seq)
+    known = tuple(claim.hash for claim in claims if claim.hash in history)
+    fresh = [claim for claim in claims if claim.hash not in history]
+    for claim in fresh:
+        _check_claim(claim, own, first=not save)
+    ready, waiting, missing = _in_order(fresh, set(history))
+    for claim in ready:
+        if claim.seq != numbers.get(claim.actor, 0) + 1:
+            raise _refused(claim, "its number was used before or skips one")
+        numbers[claim.actor] = claim.seq
+    if len(history) + len(ready) > MAX_HISTORY:
+        raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
+    _apply(document, ready)
+    state = _checked(document, ready)
+    clashes = _conflicts(document)
+    names = tuple(claim.hash for claim in ready)
+    return Merged(document.save(), state, clashes, names, known, missing, tuple(claim.hash for claim in waiting))
+
+
+def _check_claim(claim: Change, own: bytes, *, first: bool) -> None:
+    """The chunk is what the envelope says it is, and holds nothing but operations that Elpis writes."""
+    try:
+        header = chunk.read_header(claim.data, limit=MAX_FIRST if first else MAX_CHUNK)
+        said = (claim.hash, claim.actor, claim.seq, frozenset(claim.deps))
+        if said != (header.hash, header.actor, header.seq, frozenset(header.deps)):
+            raise _refused(claim, "it is not what its envelope says")
+        if own and claim.actor == own:
+            raise _refused(claim, "it claims to be written on this device")
+        if not first and any(operation.target == chunk.ROOT for operation in chunk.read_operations(header)):
+            raise _refused(claim, "it rebuilds the document")
+    except VerificationFailed as failure:
+        raise _refused(claim, str(failure)) from failure
+
+
+def _in_order(claims: Sequence[Change], present: set[bytes]) -> tuple[list[Change], list[Change], tuple[bytes, ...]]:
+    """(those whose dependencies are all here, in order; the others; the hashes that nobody has)."""
+    offered = {claim.hash: claim for claim in claims}
+    if len({(claim.actor, claim.seq) for claim in offered.values()}) != len(offered):
+        raise ForeignChange("two different changes claim one author and number")
+    ready: list[Change] = []
+    waiting = list(offered.values())
+    progress = True
+    while progress and waiting:
+        progress = False
+        still = []
+        for claim in waiting:
+            if all(dependency in present for dependency in claim.deps):
+                ready.append(claim)
+                present.add(claim.hash)
+                progress = True
+            else:
+                still.append(claim)
+        waiting = still
+    missing = {dependency for claim in waiting for dependency in claim.deps} - present - offered.keys()
+    return ready, waiting, tuple(sorted(missing))
+
+
+def _apply(document: Document, ready: Sequence[Change]) -> None:
+    """Raw changes in a hand-made sync message: about 20 us each, whatever the size of the replica.
+
+    Automerge drops what it does not like in silence, so the heads are compared with what they must be.
+    """
+    if not ready:
+        return
+    heads = set(document.get_heads())
+    for claim in ready:
+        heads -= set(claim.deps)
+        heads.add(claim.hash)
+    parts = [b"\x42\0\0\0", _leb(len(ready))]
+    for claim in ready:
+        parts += (_leb(len(claim.data)), claim.data)
+    try:
+        document.receive_sync_message(SyncState(), Message.decode(b"".join(parts)))
+    except ValueError as failure:
+        raise _refused(ready[0], "it cannot be applied") from failure
+    if set(document.get_heads()) != heads:
+        raise _refused(ready[0], "it was not taken up")
+
+
+def _checked(document: Document, ready: Sequence[Change]) -> State:
+    try:
+        state = _flatten(document)
+        check_state(state)
+    except (InputRefused, VerificationFailed) as failure:
+        last = ready[-1].hash.hex() if ready else ""
+        raise ForeignChange(f"the document would no longer be readable: {failure}", change=last) from failure
+    return state
+
+
+def _flatten(document: Document) -> State:
+    state: State = {}
+    for part in PARTS:
+        found = document.get(ROOT, part)
+        if found is None or found[0] is not ObjType.Map and found[0] != ObjType.Map:
+            raise InputRefused("the record has lost one of its parts")
+        flat = _map(document, found[1])
+        if part == "entries":
+            flat = {key: value for key, value in flat.items() if not isinstance(value, dict) or "kind" in value}
+        state[part] = flat
+    return state
+
+
+def _map(document: Document, place: bytes, depth: int = 0) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, (value, inner) in zip(document.keys(place), document.values(place), strict=True):
+        if isinstance(value, tuple):
+            flat[key] = value[1]
+        elif depth == 0:
+            flat[key] = _map(document, inner, depth + 1)
+        else:
+            raise InputRefused("the record is nested deeper than it may be")
+    return flat
+
+
+def _conflicts(document: Document) -> tuple[Clash, ...]:
+    """From the operations themselves: a put that no later operation replaces is still there to be seen."""
+    history = document.get_changes([])
+    if _linear(history):
+        return ()
+    puts: dict[tuple[OpId, str], dict[OpId, Side]] = {}
+    names: dict[OpId, Path] = {chunk.ROOT: ()}
+    for made in history:
+        header = chunk.read_header(made.raw_bytes, limit=MAX_FIRST * 2)
+        for operation in chunk.read_operations(header):
+            here = puts.setdefault((operation.target, operation.key), {})
+            for replaced in operation.replaces:
+                here.pop(replaced, None)
+            if operation.action == chunk.MAKE_MAP:
+                names[operation.id] = (*names.get(operation.target, ()), operation.key)
+            elif operation.action == chunk.PUT:
+                here[operation.id] = Side(operation.value, header.actor, header.hash)
+    clashes = []
+    for (target, key), sides in puts.items():
+        ordered = [sides[identity] for identity in sorted(sides, reverse=True)]
+        path = (*names.get(target, ()), key)
+        # `kind` is written with every amendment; two of the same value are no conflict.
+        if len({(type(side.value), side.value) for side in ordered}) > 1:
+            clashes.append(Clash(path, tuple(ordered)))
+    return tuple(sorted(clashes, key=lambda clash: clash.path))
+
+
+def _linear(history: Sequence[Any]) -> bool:
+    """Whether each change knew the one before it: then nobody wrote unknown to anybody."""
+    last: list[bytes] = []
+    for made in history:
+        if made.deps != last:
+            return False
+        last = [made.hash]
+    return True
+
+
+def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
+    verb, path = item[0], item[1]
+    if verb not in ("set", "delete") or len(path) not in (2, 3) or path[0] not in PARTS:
+        raise ValueError(f"not an edit: {verb} {path}")
+    part = transaction.get(ROOT, path[0])[1]
+    if path[0] == "meta":
+        _write(transaction, part, path[1], item)
+        return
+    inner = transaction.get(part, path[1])
+    if verb == "delete":
+        if inner is None:
+            raise NotFound("no such entry in this document")
+        if path[0] == "attachments" and len(path) == 2:
+            transaction.delete(part, path[1])
+        elif len(path) == 2:
+            _delete(transaction, inner[1], "kind")
+        else:
+            _delete(transaction, inner[1], path[2])
+            _renew(transaction, inner[1], path, touched)
+        return
+    place = inner[1] if inner else transaction.put_object(part, path[1], ObjType.Map)
+    values = {path[2]: item[2]} if len(path) == 3 else dict(item[2])
+    for name, value in values.items():
+        transaction.put(place, name, _SCALARS[type(value)], value)
+    if path[0] == "entries" and inner is None:
+        touched.add(path[1])
+    _renew(transaction, place, path, touched)
+
+
+def _renew(transaction: Any, place: bytes, path: Path, touched: set[str]) -> None:
+    """Writes the entry's kind again, so that a removal made at the same time does not win over this edit."""
+    if path[0] != "entries" or path[1] in touched:
+        return
+    kind = transaction.get(place, "kind")
+    if kind is None:
+        raise NotFound("this entry was removed")
+    touched.add(path[1])
+    transaction.delete(place, "kind")  # putting the same value alone would write nothing
+    transaction.put(place, "kind", ScalarType.Str, kind[0][1])
+
+
+def _write(transaction: Any, place: bytes, name: str, item: Edit) -> None:
+    if item[0] == "delete":
+        _delete(transaction, place, name)
+    else:
+        transaction.put(place, name, _SCALARS[type(item[2])], item[2])
+
+
+def _delete(transaction: Any, place: bytes, name: str) -> None:
+    if transaction.get(place, name) is not None:
+        transaction.delete(place, name)
+
+
+def _load(save: bytes) -> Document:
+    try:
+        return Document.load(save)
+    except ValueError as failure:
+        raise StorageFailed("a document's replica cannot be read") from failure
+
+
+def _change(made: Any) -> Change:
+    # `raw_bytes` is the uncompressed chunk, `bytes` may be the compressed one, which nobody accepts.
+    return Change(bytes(made.hash), bytes(made.actor_id), int(made.seq), tuple(made.deps), bytes(made.raw_bytes))
+
+
+def _leb(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _refused(claim: Change, why: str) -> ForeignChange:
+    return ForeignChange(f"a change from outside is not acceptable: {why}", change=claim.hash.hex())

@@ -1,0 +1,341 @@
+"""All SQL about documents: the row that lists show, the state that readers see, the replica, the search row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vault.document import CLINICAL, ENTRY_SECTION, SECTION_ENTRY, Attachment, Document
+from vault.errors import NotFound
+from vault.shape import attachments_of, to_document
+from vault.store import timeline, words
+from vault.store.connection import Row, Store
+
+if TYPE_CHECKING:
+    from vault.replica import Change, Clash, State
+
+_SUMMARY = (
+    "document.place, document.id, document.kind, document.title, document.type_code, document.class_code,"
+    " document.date, document.author, document.confidentiality, document.counts, document.attachments, document.shared"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of a list. `place` is its position in the timeline, for paging."""
+
+    id: str
+    kind: str
+    title: str
+    type_code: str
+    class_code: str
+    date: str
+    author: str
+    confidentiality: str
+    counts: Mapping[str, int]
+    attachments: tuple[Attachment, ...]
+    shared: bool
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A document's Automerge replica and under which actor this device writes into it."""
+
+    save: bytes
+    epoch: int
+    actor: bytes
+
+
+class Documents:
+    """Documents by their id (32 hex characters)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, document_id: str, state: State, save: bytes, actor: bytes, now: int) -> None:
+        """A new document at epoch 0."""
+        key = bytes.fromhex(document_id)
+        with self._store.transaction():
+            meta = state["meta"]
+            place = self._free_place(meta.get("date", ""), now)
+            number = self._store.insert(
+                "INSERT INTO document (id, place, kind, title, type_code, class_code, date, author, confidentiality,"
+                " counts, attachments, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, place, *_columns(state), now),
+            )
+            self._store.run(
+                "INSERT INTO content (document, state, conflicts) VALUES (?, ?, '[]')", (number, _json(state))
+            )
+            self._store.run(
+                "INSERT INTO replica (document, epoch, actor, save) VALUES (?, 0, ?, ?)", (number, actor, save)
+            )
+            if meta.get("source_id"):
+                self._store.run(
+                    "INSERT INTO source (id, document) VALUES (?, ?) ON CONFLICT DO NOTHING", (meta["source_id"], number)
+                )
+            self._hold(number, state)
+            self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
+
+    def write(self, document_id: str, state: State, save: bytes, conflicts: Sequence[Clash] = ()) -> None:
+        """The document after a local edit or a merge: every reading of it follows the replica."""
+        with self._store.transaction():
+            number, place, date, added = self._row(document_id, "number, place, date, added")
+            moved = place if state["meta"].get("date", "") == date else self._free_place(
+                state["meta"].get("date", ""), added
+            )
+            self._store.run(
+                "UPDATE document SET place = ?, kind = ?, title = ?, type_code = ?, class_code = ?, date = ?,"
+                " author = ?, confidentiality = ?, counts = ?, attachments = ? WHERE number = ?",
+                (moved, *_columns(state), number),
+            )
+            self._store.run(
+                "UPDATE content SET state = ?, conflicts = ? WHERE document = ?",
+                (_json(state), _clashes(conflicts), number),
+            )
+            self._store.run("UPDATE replica SET save = ? WHERE document = ?", (save, number))
+            self._hold(number, state, known=True)
+            self._store.run("DELETE FROM search WHERE rowid = ?", (place,))
+            self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (moved, _words(state)))
+
+    def record(self, document_id: str, epoch: int, change: Change, author: str, now: int) -> None:
+        """Keeps a change of a shared document. `sealed` stays empty until the change is in its envelope."""
+        self._store.run(
+            "INSERT INTO change (hash, document, epoch, actor, seq, deps, bytes, author, time)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                change.hash, bytes.fromhex(document_id), epoch, change.actor, change.seq,
+                b"".join(change.deps), change.data, author, now,
+            ),
+        )  # fmt: skip
+
+    def applied(
+        self,
+        document_id: str,
+        save: bytes,
+        state: State,
+        changes: Sequence[Change],
+        author: str,
+        now: int,
+        conflicts: Sequence[Clash] = (),
+    ) -> None:
+        """The document after a merge of foreign changes, all by one author."""
+        with self._store.transaction():
+            epoch = self.replica(document_id).epoch
+            for change in changes:
+                self.record(document_id, epoch, change, author, now)
+                self.name_actor(change.actor, author)
+            self.write(document_id, state, save, conflicts)
+
+    def name_actor(self, actor: bytes, name: str) -> None:
+        """Who writes under an actor id: told once, never changed by a later claim."""
+        self._store.run("INSERT INTO actor (actor, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (actor, name))
+
+    def actor_name(self, actor: bytes) -> str:
+        row = self._store.row("SELECT name FROM actor WHERE actor = ?", (actor,))
+        return str(row[0]) if row else ""
+
+    def start_epoch(self, document_id: str, save: bytes, actor: bytes) -> int:
+        """A fresh replica takes the old one's place; the old one stays in the archive. The new epoch's number."""
+        with self._store.transaction():
+            number, epoch = self._row(document_id, "number, epoch", join="JOIN replica ON replica.document = number")
+            self._store.run(
+                "INSERT INTO replica_archive (document, epoch, actor, save)"
+                " SELECT document, epoch, actor, save FROM replica WHERE document = ?",
+                (number,),
+            )
+            self._store.run(
+                "UPDATE replica SET epoch = ?, actor = ?, save = ? WHERE document = ?", (epoch + 1, actor, save, number)
+            )
+            # The edition holds one side of each conflict: the others stay in the archived replica.
+            self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ?", (number,))
+            return int(epoch) + 1
+
+    def set_shared(self, document_id: str, shared: bool) -> None:
+        self._store.run("UPDATE document SET shared = ? WHERE id = ?", (int(shared), bytes.fromhex(document_id)))
+
+    def state(self, document_id: str) -> Document:
+        """The document as a reader sees it, without its conflicts."""
+        return to_document(self.flat(document_id), document_id)
+
+    def flat(self, document_id: str) -> State:
+        """The state with the attachments' keys: never leaves the vault as it is."""
+        (text,) = self._row(document_id, "state", join="JOIN content ON content.document = number")
+        flat: State = json.loads(text)
+        return flat
+
+    def conflicts(self, document_id: str) -> list[Any]:
+        (text,) = self._row(document_id, "conflicts", join="JOIN content ON content.document = number")
+        found: list[Any] = json.loads(text)
+        return found
+
+    def change_time(self, change: bytes) -> int:
+        row = self._store.row("SELECT time FROM change WHERE hash = ?", (change,))
+        return int(row[0]) if row else 0
+
+    def replica(self, document_id: str) -> Replica:
+        save, epoch, actor = self._row(
+            document_id, "save, epoch, actor", join="JOIN replica ON replica.document = number"
+        )
+        return Replica(bytes(save), int(epoch), bytes(actor))
+
+    def find(self, prefix: str) -> str:
+        """The one document whose id begins so; NotFound for none or several."""
+        text = prefix.strip().lower()
+        if not 4 <= len(text) <= 32 or not set(text) <= set("0123456789abcdef"):
+            raise NotFound(f"no document {prefix[:40]!r}", hint="Give at least 4 characters of its id.")
+        low, high = bytes.fromhex(text.ljust(32, "0")), bytes.fromhex(text.ljust(32, "f"))
+        rows = self._store.rows("SELECT id FROM document WHERE id BETWEEN ? AND ? LIMIT 2", (low, high))
+        if len(rows) != 1:
+            raise NotFound(f"{'more than one' if rows else 'no'} document begins with {text}")
+        return bytes(rows[0][0]).hex()
+
+    def find_source(self, source_id: str) -> str | None:
+        row = self._store.row(
+            "SELECT document.id FROM source JOIN document ON number = source.document WHERE source.id = ?", (source_id,)
+        )
+        return bytes(row[0]).hex() if row else None
+
+    def find_kind(self, kind: str) -> str | None:
+        row = self._store.row("SELECT id FROM document WHERE kind = ? ORDER BY number LIMIT 1", (kind,))
+        return bytes(row[0]).hex() if row else None
+
+    def count(self) -> int:
+        row = self._store.row("SELECT count(*) FROM document")
+        return int(row[0]) if row else 0
+
+    def page(self, *, kind: str, type_code: str, year: str, before: int | None, limit: int) -> list[Summary]:
+        """Newest first, below the place `before`. Costs the same wherever in the timeline it is."""
+        wanted: list[str] = []
+        params: list[Any] = []
+        if kind:
+            wanted.append("kind = ?")
+            params.append(kind)
+        if type_code:
+            wanted.append("type_code = ?")
+            params.append(type_code)
+        if year:
+            wanted.append("place >= ? AND place < ? AND substr(date, 1, 4) = ?")
+            params += [*timeline.year_places(year), year]
+        if before is not None:
+            wanted.append("place < ?")
+            params.append(before)
+        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+        sql = f"SELECT {_SUMMARY} FROM document {where} ORDER BY place DESC LIMIT ?"
+        return [_summary(row) for row in self._store.rows(sql, (*params, limit))]
+
+    def search(self, text: str, limit: int) -> list[tuple[Summary, str]]:
+        """(summary, readable text) of the newest documents that hold every word."""
+        asked = words.query(text)
+        if not asked:
+            return []
+        # The rowid is the place in the timeline: the newest come first without any sorting.
+        rows = self._store.rows(
+            f"SELECT {_SUMMARY}, content.state FROM (SELECT rowid AS found FROM search WHERE search MATCH ?"
+            " ORDER BY rowid DESC LIMIT ?) JOIN document ON document.place = found"
+            " JOIN content ON content.document = document.number ORDER BY document.place DESC",
+            (asked, limit),
+        )
+        return [(_summary(row), readable(json.loads(row[-1]))) for row in rows]
+
+    def holding(self, kind: str) -> Iterator[tuple[Summary, State]]:
+        """Every document with entries of this kind, newest first, with its state."""
+        rows = self._store.rows(
+            f"SELECT {_SUMMARY}, content.state FROM holding JOIN document ON document.number = holding.document"
+            " JOIN content ON content.document = document.number WHERE holding.kind = ? ORDER BY document.place DESC",
+            (kind,),
+        )
+        for row in rows:
+            yield _summary(row), json.loads(row[-1])
+
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Every document's state, a few at a time."""
+        last = 0
+        while rows := self._store.rows(
+            "SELECT number, id, state FROM document JOIN content ON content.document = number"
+            " WHERE number > ? ORDER BY number LIMIT 200",
+            (last,),
+        ):
+            for number, key, text in rows:
+                last = number
+                yield bytes(key).hex(), json.loads(text)
+
+    def _row(self, document_id: str, columns: str, join: str = "") -> Row:
+        try:
+            key = bytes.fromhex(document_id)
+        except ValueError:
+            key = b""
+        row = self._store.row(f"SELECT {columns} FROM document {join} WHERE id = ?", (key,))
+        if row is None:
+            raise NotFound(f"no document {document_id[:40]!r}")
+        return row
+
+    def _free_place(self, date: str, added: int) -> int:
+        base = timeline.base_place(date, added)
+        row = self._store.row(
+            "SELECT max(place) FROM document WHERE place >= ? AND place < ?", (base, base + (1 << timeline.TIE_BITS))
+        )
+        return base if row is None or row[0] is None else int(row[0]) + 1
+
+    def _hold(self, number: int, state: State, *, known: bool = False) -> None:
+        if known:
+            self._store.run("DELETE FROM holding WHERE document = ?", (number,))
+        kinds = {fields["kind"] for fields in state["entries"].values()}
+        for kind in kinds:
+            self._store.run("INSERT INTO holding (kind, document) VALUES (?, ?)", (kind, number))
+
+
+def readable(state: State) -> str:
+    """What search looks through and cuts excerpts from."""
+    meta = state["meta"]
+    parts = [meta.get("title", ""), meta.get("author", "")]
+    for fields in state["entries"].values():
+        parts.append(" ".join(str(fields[name]) for name in _SEARCHED if fields.get(name)))
+    parts += [fields.get("name", "") for fields in state["attachments"].values()]
+    parts.append(meta.get("text", ""))
+    return "\n".join(part for part in parts if part)
+
+
+_SEARCHED = ("label", "substance", "code", "dose", "value", "unit", "reaction", "performer", "note", "author")
+
+
+def _words(state: State) -> str:
+    return words.fold(readable(state))
+
+
+def _columns(state: State) -> tuple[str, ...]:
+    meta = state["meta"]
+    counts: dict[str, int] = {}
+    for fields in state["entries"].values():
+        section = ENTRY_SECTION.get(fields["kind"])
+        if section:
+            counts[section] = counts.get(section, 0) + 1
+    shown = {key: {name: fields.get(name, "") for name in _SHOWN} for key, fields in state["attachments"].items()}
+    names = ("title", "type_code", "class_code", "date", "author", "confidentiality")
+    return (meta.get("kind", CLINICAL), *(meta.get(name, "") for name in names), _json(counts), _json(shown))
+
+
+_SHOWN = ("media_type", "size", "name")
+_NONE = dict.fromkeys(SECTION_ENTRY, 0)
+
+
+def _summary(row: Row) -> Summary:
+    place, key, kind, title, type_code, class_code, date, author, confidentiality, counts, attachments, shared = row[:12]
+    return Summary(
+        bytes(key).hex(), kind, title, type_code, class_code, date, author, confidentiality,
+        _NONE | json.loads(counts),
+        attachments_of(json.loads(attachments)) if attachments != "{}" else (),
+        bool(shared), place,
+    )  # fmt: skip
+
+
+def _clashes(conflicts: Sequence[Clash]) -> str:
+    return _json([
+        [clash.path, [[side.value, side.actor.hex(), side.change.hex()] for side in clash.sides]] for clash in conflicts
+    ])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

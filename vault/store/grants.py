@@ -1,0 +1,291 @@
+"""SQL about grants given, openings, grants received (visits) and deposits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vault.store.connection import Store
+
+_GIVEN = (
+    'number, person, name, role, body, half, relay_half, reader, owner, relay, "right", purpose, made, until, state, '
+    "ended, receipt, count, chain"
+)
+_VISIT = (
+    'number, issuer_sign, issuer_box, patient, "right", purpose, not_before, until, offline, relay, relay_key, '
+    "grant_hash, half, reader, counter, state, received"
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Given:
+    """A grant this vault gave. `state`: active, revoked, ended."""
+
+    number: bytes
+    person: bytes
+    name: str
+    role: str
+    body: bytes
+    half: bytes
+    relay_half: bytes | None
+    reader: bytes
+    owner: bytes
+    relay: str
+    right: str
+    purpose: str
+    made: int
+    until: int
+    state: str
+    ended: int | None
+    receipt: bytes | None
+    count: int
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GivenItem:
+    document: bytes
+    tag: bytes
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRow:
+    number: bytes
+    position: int
+    time: int
+    documents: tuple[bytes, ...]
+    why: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class VisitRow:
+    """A grant this vault received. `state`: open, ended. Halves are None once it ended."""
+
+    number: bytes
+    issuer_sign: bytes
+    issuer_box: bytes
+    patient: str
+    right: str
+    purpose: str
+    not_before: int
+    until: int
+    offline: int
+    relay: str
+    relay_key: bytes
+    grant_hash: bytes
+    half: bytes | None
+    reader: bytes | None
+    counter: int
+    state: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class VisitItem:
+    number: bytes
+    document: bytes
+    epoch: int
+    edition: bytes
+    tag: bytes
+    mailbox: bytes
+    wrap: bytes | None
+    opened: int | None
+
+
+class GrantStore:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add_given(self, given: Given, items: list[GivenItem]) -> None:
+        marks = ", ".join("?" * 19)
+        values = [getattr(given, name) for name in Given.__dataclass_fields__]
+        self._store.run(f"INSERT INTO given ({_GIVEN}) VALUES ({marks})", values)
+        for position, item in enumerate(items):
+            self._store.run(
+                "INSERT INTO given_item VALUES (?, ?, ?, ?, ?)",
+                (given.number, position, item.document, item.tag, item.title),
+            )
+
+    def given(self, number: bytes) -> Given | None:
+        row = self._store.row(f"SELECT {_GIVEN} FROM given WHERE number = ?", (number,))
+        return Given(*row) if row else None
+
+    def all_given(self) -> list[Given]:
+        return [Given(*row) for row in self._store.rows(f"SELECT {_GIVEN} FROM given ORDER BY made DESC, rowid DESC")]
+
+    def active(self) -> list[Given]:
+        return [Given(*row) for row in self._store.rows(f"SELECT {_GIVEN} FROM given WHERE state = 'active'")]
+
+    def to_trace(self, now: int, keep: int) -> list[Given]:
+        """Grants whose trace may still grow, or ended less than `keep` seconds ago."""
+        return [
+            Given(*row)
+            for row in self._store.rows(
+                f"SELECT {_GIVEN} FROM given WHERE state = 'active' OR ended > ?", (now - keep,)
+            )
+        ]
+
+    def active_for(self, document: bytes) -> list[Given]:
+        columns = ", ".join(f"given.{name.strip()}" for name in _GIVEN.split(","))
+        rows = self._store.rows(
+            f"SELECT {columns} FROM given JOIN given_item USING (number) "
+            "WHERE given.state = 'active' AND given_item.document = ?",
+            (document,),
+        )
+        return [Given(*row) for row in rows]
+
+    def items(self, number: bytes) -> list[GivenItem]:
+        rows = self._store.rows(
+            "SELECT document, tag, title FROM given_item WHERE number = ? ORDER BY position", (number,)
+        )
+        return [GivenItem(*row) for row in rows]
+
+    def end_given(self, number: bytes, state: str, now: int) -> None:
+        """Over: the halves that this vault kept to renew it are forgotten."""
+        self._store.run(
+            "UPDATE given SET state = ?, ended = ?, relay_half = NULL WHERE number = ? AND state = 'active'",
+            (state, now, number),
+        )
+
+    def put_receipt(self, number: bytes, receipt: bytes) -> None:
+        self._store.run("UPDATE given SET receipt = ? WHERE number = ?", (receipt, number))
+
+    def advance_trace(self, number: bytes, count: int, chain: bytes) -> None:
+        self._store.run("UPDATE given SET count = ?, chain = ? WHERE number = ?", (count, chain, number))
+
+    def add_opening(
+        self, number: bytes, position: int, time: int, entry: bytes, documents: bytes, why: str, state: str, detail: str
+    ) -> None:
+        self._store.run(
+            "INSERT OR IGNORE INTO opening VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, position, time, entry, documents, why, state, detail),
+        )
+
+    def openings(self) -> list[OpeningRow]:
+        rows = self._store.rows("SELECT number, position, time, documents, why, state, detail FROM opening ORDER BY time")
+        return [
+            OpeningRow(row[0], row[1], row[2], _ids(row[3]), row[4], row[5], row[6])
+            for row in rows
+        ]  # fmt: skip
+
+    def entries(self, number: bytes) -> list[tuple[int, int, bytes]]:
+        """(position, time, entry bytes) of a grant's trace, in order: what `verify` checks again."""
+        rows = self._store.rows(
+            "SELECT position, time, entry FROM opening WHERE number = ? ORDER BY position", (number,)
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    # Visits: grants received
+
+    def add_visit(self, visit: VisitRow, items: list[VisitItem]) -> None:
+        marks = ", ".join("?" * 17)
+        values = [getattr(visit, name) for name in VisitRow.__dataclass_fields__]
+        self._store.run(f"INSERT OR IGNORE INTO visit ({_VISIT}) VALUES ({marks})", values)
+        for item in items:
+            self.put_visit_item(item)
+
+    def put_visit_item(self, item: VisitItem) -> None:
+        self._store.run(
+            "INSERT INTO visit_item VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, document) DO UPDATE SET "
+            "epoch = excluded.epoch, edition = excluded.edition, tag = excluded.tag, mailbox = excluded.mailbox, "
+            "wrap = excluded.wrap WHERE excluded.epoch > epoch",
+            [getattr(item, name) for name in VisitItem.__dataclass_fields__],
+        )
+
+    def visit(self, number: bytes) -> VisitRow | None:
+        row = self._store.row(f"SELECT {_VISIT} FROM visit WHERE number = ?", (number,))
+        return VisitRow(*row) if row else None
+
+    def visits(self) -> list[VisitRow]:
+        return [VisitRow(*row) for row in self._store.rows(f"SELECT {_VISIT} FROM visit ORDER BY received DESC, rowid DESC")]
+
+    def visit_items(self, number: bytes) -> list[VisitItem]:
+        rows = self._store.rows("SELECT * FROM visit_item WHERE number = ? ORDER BY document", (number,))
+        return [VisitItem(*row) for row in rows]
+
+    def visits_of(self, document: bytes) -> list[VisitRow]:
+        """Grants received for a document, newest first, ended ones too."""
+        columns = ", ".join(f"visit.{name.strip()}" for name in _VISIT.split(","))
+        rows = self._store.rows(
+            f"SELECT {columns} FROM visit JOIN visit_item USING (number) WHERE visit_item.document = ? "
+            "ORDER BY visit.state = 'open' DESC, visit.until DESC",
+            (document,),
+        )
+        return [VisitRow(*row) for row in rows]
+
+    def next_counter(self, number: bytes) -> int:
+        self._store.run("UPDATE visit SET counter = counter + 1 WHERE number = ?", (number,))
+        row = self._store.row("SELECT counter FROM visit WHERE number = ?", (number,))
+        return int(row[0]) if row else 0
+
+    def set_opened(self, number: bytes, document: bytes, now: int) -> None:
+        self._store.run(
+            "UPDATE visit_item SET opened = ? WHERE number = ? AND document = ?", (now, number, document)
+        )
+
+    def end_visit(self, number: bytes) -> list[bytes]:
+        """Everything that could open it is wiped; the addresses of its mailboxes are returned, to be forgotten too."""
+        self._store.run("UPDATE visit SET state = 'ended', half = NULL, reader = NULL WHERE number = ?", (number,))
+        self._store.run("UPDATE visit_item SET wrap = NULL WHERE number = ?", (number,))
+        self._store.run("DELETE FROM kept WHERE number = ?", (number,))
+        return [row[0] for row in self._store.rows("SELECT mailbox FROM visit_item WHERE number = ?", (number,))]
+
+    def past_end(self, now: int) -> list[bytes]:
+        return [
+            row[0] for row in self._store.rows("SELECT number FROM visit WHERE state = 'open' AND until <= ?", (now,))
+        ]
+
+    def keep(self, number: bytes, document: bytes, content: bytes, replica: bytes, until: int) -> None:
+        self._store.run(
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", (number, document, content, replica, until)
+        )
+
+    def kept(self, number: bytes, document: bytes, now: int) -> tuple[bytes, bytes] | None:
+        row = self._store.row(
+            "SELECT content, replica FROM kept WHERE number = ? AND document = ? AND until > ?", (number, document, now)
+        )
+        return (row[0], row[1]) if row else None
+
+    def drop_kept(self, now: int) -> int:
+        return self._store.run("DELETE FROM kept WHERE until <= ?", (now,))
+
+    # Deposits
+
+    def add_deposit(
+        self, deposit_id: bytes, sender: bytes, name: str, role: str, title: str, sealed: bytes | None, now: int, state: str
+    ) -> bool:
+        """False when this very deposit came before."""
+        return bool(
+            self._store.run(
+                "INSERT OR IGNORE INTO deposit (id, sender, name, role, title, sealed, received, state) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (deposit_id, sender, name, role, title, sealed, now, state),
+            )
+        )
+
+    def deposit(self, deposit_id: bytes) -> tuple[bytes, str, bytes | None] | None:
+        """(sender, state, sealed statement)."""
+        row = self._store.row("SELECT sender, state, sealed FROM deposit WHERE id = ?", (deposit_id,))
+        return (row[0], row[1], row[2]) if row else None
+
+    def deposits(self, state: str) -> list[tuple[bytes, bytes, str, str, str, int, str]]:
+        """(id, sender, name, role, title, received, why)."""
+        rows = self._store.rows(
+            "SELECT id, sender, name, role, title, received, why FROM deposit WHERE state = ? ORDER BY received, rowid",
+            (state,),
+        )
+        return [tuple(row) for row in rows]
+
+    def settle_deposit(self, deposit_id: bytes, state: str, document: bytes | None, why: str = "") -> None:
+        """Filed or refused: its sealed bytes are not needed any more. Still waiting: why it could not be filed."""
+        keep = "sealed" if state in ("waiting", "known") else "NULL"
+        self._store.run(
+            f"UPDATE deposit SET state = ?, document = ?, why = ?, sealed = {keep} WHERE id = ?",
+            (state, document, why, deposit_id),
+        )
+
+
+def _ids(joined: bytes) -> tuple[bytes, ...]:
+    return tuple(joined[start : start + 16] for start in range(0, len(joined), 16))

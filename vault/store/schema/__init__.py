@@ -1,0 +1,1 @@
+"""Numbered SQL files, applied in order; `user_version` says how far a vault is."""

@@ -1,0 +1,69 @@
+"""Words for the search index, from text and from queries, by one folding.
+
+Everything is folded here (accents, case, ligatures) and handed to FTS5 as plain words, so that a query is data: none of
+its characters can be taken for query syntax. FTS5's own folding leaves œ and æ as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_QUERY_WORDS = 16
+MAX_WORD = 64
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "đ": "d", "ł": "l", "ı": "i"})
+_BREAKS = re.compile(r"[\W_]+")
+_VARIANTS: dict[str, str] = {}
+
+
+def fold(text: str) -> str:
+    """Lower case without accents or ligatures, words separated by one space."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text.casefold().translate(_LIGATURES))
+        text = "".join([letter for letter in text if not unicodedata.combining(letter)])
+    return _BREAKS.sub(" ", text.lower()).strip()
+
+
+def query(words: str) -> str:
+    """An FTS5 query: every word, as the beginning of a word, all of them wanted. "" when there is no word."""
+    found = [word[:MAX_WORD] for word in fold(words[:1000]).split()]
+    # Folded words hold no quotes: between quotes nothing of them is syntax.
+    return " AND ".join(f'"{word}"*' for word in found[:MAX_QUERY_WORDS])
+
+
+def excerpt(text: str, words: str, *, around: int = 60, start: str = "\x02", end: str = "\x03") -> str:
+    """The first place where one of the words begins a word of `text`, marked; "" when none does."""
+    found = _pattern(words).search(text) if words.strip() else None
+    if found is None:
+        return ""
+    left, right = max(0, found.start() - around), min(len(text), found.end() + around)
+    before, after = text[left : found.start()], text[found.end() : right]
+    parts = ("…" if left else "", before, start, found.group(), end, after, "…" if right < len(text) else "")
+    return " ".join("".join(parts).split(" "))
+
+
+def _pattern(words: str) -> re.Pattern[str]:
+    options = ["".join(_letter(letter) for letter in word) for word in fold(words[:1000]).split()[:MAX_QUERY_WORDS]]
+    return re.compile(r"(?<!\w)(?:" + "|".join(options or ["(?!)"]) + r")\w*", re.IGNORECASE)
+
+
+def _letter(letter: str) -> str:
+    """Every way of writing a folded letter: with accents before or behind it, or as half of a ligature."""
+    if not _VARIANTS:
+        _fill_variants()
+    return f"(?:{_VARIANTS.get(letter, re.escape(letter))})[̀-ͯ]*"
+
+
+def _fill_variants() -> None:
+    forms: dict[str, list[str]] = {}
+    for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
+        folded = fold(chr(code))
+        if len(folded) == 1:
+            forms.setdefault(folded, []).append(chr(code))
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        _VARIANTS[letter] = "[" + letter + letter.upper() + "".join(forms.get(letter, [])) + "]"
+    # "oe" also matches œ: the first letter takes the ligature, the second may then be empty.
+    _VARIANTS["o"] = f"{_VARIANTS['o']}|[œŒ]"
+    _VARIANTS["a"] = f"{_VARIANTS['a']}|[æÆ]"
+    _VARIANTS["e"] = f"{_VARIANTS['e']}|(?<=[œŒæÆ])"
+    _VARIANTS["s"] = f"{_VARIANTS['s']}|ß|(?<=ß)"

@@ -1,0 +1,264 @@
+"""Vault: the front door. Create, unlock, recover, lock; the record itself is in record.py.
+
+A vault is a folder: `keyslots`, `vault.db` (SQLCipher), `head`, `attachments/` and `busy` (a lock that dies with its
+process). Normative: spec/storage.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from vault import passphrase as phrases
+from vault.attachment import Progress
+from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultExists
+from vault.head import Head
+from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
+from vault.primitives import BoxKey, SigningKey, make_id, make_key
+from vault.record import Record
+from vault.recovery import RecoveryKit
+from vault.store.connection import Store
+from vault.store.documents import Documents
+
+__all__ = ["Progress", "Vault"]
+
+Clock = Callable[[], float]
+SLOTS, STORE, HEAD, FILES, BUSY = "keyslots", "vault.db", "head", "attachments", "busy"
+WAIT = 2.0
+
+
+class Vault(Record):
+    """An open vault. One process at a time; threads of it may share it."""
+
+    def __init__(self, path: Path, slots: Keyslots, key: VaultKey, store: Store, head: Head, busy: int) -> None:
+        self.path = path
+        self.store = store
+        self.documents = Documents(store)
+        self.keyring = Keyring(store)
+        self.vault_id = slots.vault_id
+        self.clock: Clock = time.time
+        self._slots = slots
+        self._key = key
+        self._head = head
+        self._busy = busy
+        self._locked = False
+        self.holder_name = self.meta("name")
+        self.holder_birth = self.meta("birth")
+        self.role = self.meta("role")
+        self.language = self.meta("language")
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        name: str,
+        birth: str = "",
+        passphrase: str,
+        role: str = "",
+        language: str = "fr",
+        sensitive: bool = False,
+        clock: Clock = time.time,
+    ) -> tuple[Vault, RecoveryKit]:
+        """A new vault and the recovery kit that also opens it, shown this once. A `role` makes it a professional's."""
+        normal = phrases.accept_new(passphrase)
+        if not name.strip() or len(name) > 200:
+            raise InputRefused("a vault has the name of its holder, at most 200 characters")
+        with _prepared(path) as busy:
+            vault_id, key, kit = make_id(), VaultKey(make_key()), RecoveryKit.make()
+            store = Store.open(path / STORE, key.derive("elpis-store"), create=True)
+            try:
+                about = {"name": name.strip(), "birth": birth, "role": role, "language": language}
+                _furnish(store, about, kit, int(clock()))
+                head = Head(path / HEAD, key.derive("elpis-head"), vault_id, store)
+                head.accept()
+                # The keyslots come last: a vault exists when it can be opened.
+                slots = Keyslots.create(path / SLOTS, vault_id, key, normal, kit, sensitive=sensitive)
+                vault = cls(path, slots, key, store, head, busy)
+            except BaseException:
+                store.close()
+                raise
+        head.follow()
+        vault.clock = clock
+        return vault, kit
+
+    @classmethod
+    def unlock(
+        cls,
+        path: Path,
+        passphrase: str,
+        *,
+        clock: Clock = time.time,
+        wait: float = WAIT,
+        accept_older: bool = False,
+    ) -> Vault:
+        """The vault, open. `accept_older` takes a vault that was put back from a copy, after RolledBack said so."""
+        with _entered(path, wait) as busy:
+            slots = Keyslots.read(path / SLOTS)
+            key = slots.open_with_passphrase(phrases.normal_form(passphrase))
+            vault = cls._opened(path, slots, key, busy, accept_older=accept_older)
+        vault.clock = clock
+        return vault
+
+    @classmethod
+    def recover(cls, path: Path, words: str, new_passphrase: str, *, clock: Clock = time.time) -> Vault:
+        """The vault, opened by its recovery kit; the new passphrase takes the place of the old."""
+        normal = phrases.accept_new(new_passphrase)
+        kit = RecoveryKit.from_words(words)
+        with _entered(path, WAIT) as busy:
+            slots = Keyslots.read(path / SLOTS)
+            key = slots.open_with_kit(kit.entropy)
+            slots = slots.with_passphrase(key, normal)
+            vault = cls._opened(path, slots, key, busy)
+            slots.write()
+        vault.clock = clock
+        return vault
+
+    def lock(self) -> None:
+        """Closes the vault and lets go of its keys. Python cannot promise that their memory is erased."""
+        if self._locked:
+            return
+        self._locked = True
+        try:
+            self.store.close()
+        finally:
+            self._head.close()
+            self._key = VaultKey(bytes(32))
+            os.close(self._busy)
+
+    def change_passphrase(self, old: str, new: str) -> None:
+        """One slot is written anew; nothing is encrypted again. UnlockFailed when `old` is wrong."""
+        normal = phrases.accept_new(new)
+        key = self._slots.open_with_passphrase(phrases.normal_form(old))
+        self._slots = self._slots.with_passphrase(key, normal)
+        self._slots.write()
+
+    def replace_kit(self, passphrase: str) -> RecoveryKit:
+        """A new recovery kit; the old one opens nothing any more. The root key changes with it."""
+        key = self._slots.open_with_passphrase(phrases.normal_form(passphrase))
+        kit = RecoveryKit.make()
+        self._slots = self._slots.with_kit(key, kit)
+        self._slots.write()
+        self.set_meta("root", kit.root_key().public)
+        return kit
+
+    def meta(self, name: str) -> str:
+        """What the vault keeps about itself under this name, as text; "" for nothing."""
+        return self.meta_bytes(name).decode("utf-8", "replace")
+
+    def meta_bytes(self, name: str) -> bytes:
+        row = self.store.row("SELECT value FROM meta WHERE key = ?", (name,))
+        return bytes(row[0]) if row else b""
+
+    def set_meta(self, name: str, value: str | bytes) -> None:
+        _set_meta(self.store, name, value)
+
+    def derive(self, label: str, context: bytes = b"") -> bytes:
+        """A key of this vault for one registered purpose."""
+        return self._key.derive(label, context)
+
+    def __enter__(self) -> Vault:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.lock()
+
+    @classmethod
+    def _opened(
+        cls, path: Path, slots: Keyslots, key: VaultKey, busy: int, *, accept_older: bool = False
+    ) -> Vault:
+        store = Store.open(path / STORE, key.derive("elpis-store"))
+        try:
+            head = Head(path / HEAD, key.derive("elpis-head"), slots.vault_id, store)
+            if accept_older:
+                _take_up_again(store, head)
+            else:
+                head.check()
+            vault = cls(path, slots, key, store, head, busy)
+        except BaseException:
+            store.close()
+            raise
+        head.follow()
+        return vault
+
+
+def _furnish(store: Store, about: Mapping[str, str], kit: RecoveryKit, now: int) -> None:
+    """What a vault holds from its first moment: who it is of, and the keys of this device and of its holder."""
+    keyring = Keyring(store)
+    with store.transaction():
+        for name, value in about.items():
+            _set_meta(store, name, value)
+        _set_meta(store, "made", str(now))
+        _set_meta(store, "root", kit.root_key().public)
+        for owner in ("device", "identity"):
+            keyring.put(f"{owner}-sign", SigningKey.make().seed)
+            keyring.put(f"{owner}-box", BoxKey.make().secret)
+
+
+def _take_up_again(store: Store, head: Head) -> None:
+    """A copy was put back: no replica may be written under an actor that may have gone on elsewhere."""
+    with store.transaction():
+        store.run("UPDATE replica SET actor = randomblob(16)")
+    head.accept()
+
+
+def _set_meta(store: Store, name: str, value: str | bytes) -> None:
+    data = value.encode() if isinstance(value, str) else value
+    store.run(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (name, data),
+    )
+
+
+@contextmanager
+def _prepared(path: Path) -> Iterator[int]:
+    """The folder of a new vault, locked. What an interrupted creation left behind is cleared away."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        with _entered(path, WAIT, create=True) as busy:
+            if (path / SLOTS).exists():
+                raise VaultExists(f"there is a vault in {path}", hint="It was left as it is.")
+            for left in (STORE, f"{STORE}-wal", f"{STORE}-shm", HEAD):
+                (path / left).unlink(missing_ok=True)
+            (path / FILES).mkdir(mode=0o700, exist_ok=True)
+            sync_folder(path)
+            yield busy
+    except OSError as failure:
+        raise StorageFailed("the vault's folder cannot be prepared") from failure
+
+
+@contextmanager
+def _entered(path: Path, wait: float, *, create: bool = False) -> Iterator[int]:
+    """The lock on the vault, kept when the block ends well; VaultBusy when another process holds it."""
+    if not create and not (path / SLOTS).exists():
+        raise NoVault(f"no vault in {path}", hint="`elpis init` makes one.")
+    try:
+        busy = os.open(path / BUSY, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as failure:
+        raise StorageFailed("the vault's folder cannot be used") from failure
+    try:
+        _wait_for(busy, wait)
+        yield busy
+    except BaseException:
+        os.close(busy)
+        raise
+
+
+def _wait_for(busy: int, wait: float) -> None:
+    end = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if time.monotonic() >= end:
+                raise VaultBusy("another Elpis has this vault open", hint="Close it there, or wait.") from None
+            time.sleep(0.05)
