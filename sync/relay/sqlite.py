@@ -1,0 +1,199 @@
+"""The relay's store on SQLite: WAL, every commit synced, deleted bytes overwritten."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sync import wire
+from sync.relay.refusal import StorageRefused
+from sync.relay.store import Blob, Capability, Entry, Half, Log, Store
+
+_STRIDE = 131_072  # more than wire.MAILBOX_MESSAGES and wire.TRACE_ENTRIES: entry.id = log * _STRIDE + index
+_LOG = "id, kind, address, owner, count, chain, time, closed, freed"
+_HALF = "id, address, owner, reader, not_before, until, openings, used, counter, made, ended, reason"
+_BLOB = "id, address, owner, size, offset, file, made"
+
+
+class SqliteStore:
+    """See store.Store. One connection; the caller sees to it that one thread at a time uses it."""
+
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
+        self._path = path
+        with _mapped():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.execute("PRAGMA cache_size = -65536")
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            if writable:
+                path.chmod(0o600)
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA secure_delete = ON")
+                self._db.execute("PRAGMA journal_size_limit = 67108864")
+                self._migrate()
+            else:
+                self._db.execute("PRAGMA query_only = ON")
+
+    def _migrate(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        for number, script in schema():
+            if number > version:
+                self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    def reader(self) -> Store:
+        return SqliteStore(self._path, writable=False)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def begin(self) -> None:
+        self._run("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._run("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:
+            self._run("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self._run("BEGIN")
+        try:
+            yield
+        finally:
+            self._run("COMMIT")
+
+    def _run(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as failure:
+            raise StorageRefused from failure
+
+    def _row(self, sql: str, values: tuple[Any, ...] = ()) -> Any:
+        try:
+            return self._db.execute(sql, values).fetchone()
+        except sqlite3.DatabaseError as failure:
+            raise StorageRefused from failure
+
+    def clock(self) -> int:
+        row = self._row("SELECT value FROM meta WHERE name = 'clock'")
+        return 0 if row is None else int(row[0])
+
+    def set_clock(self, time: int) -> None:
+        self._run("INSERT INTO meta VALUES ('clock', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (time,))
+
+    def log(self, kind: int, address: bytes) -> Log | None:
+        row = self._row(f"SELECT {_LOG} FROM log WHERE address = ? AND kind = ?", (address, kind))
+        return None if row is None else Log._make(row)
+
+    def add_log(self, kind: int, address: bytes, owner: bytes, time: int) -> int:
+        values = (kind, address, owner, 0, wire.START, time, None, 0)
+        cursor = self._run(f"INSERT INTO log ({_LOG}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return int(cursor.lastrowid or 0)
+
+    def set_head(self, log: int, count: int, chain: bytes, time: int) -> None:
+        self._run("UPDATE log SET count = ?, chain = ?, time = ? WHERE id = ?", (count, chain, time, log))
+
+    def close_log(self, log: int, time: int) -> None:
+        self._run("UPDATE log SET closed = ? WHERE id = ?", (time, log))
+
+    def entry_index(self, log: int, body_hash: bytes) -> int | None:
+        row = self._row("SELECT idx FROM repeat WHERE log = ? AND hash = ?", (log, body_hash))
+        return None if row is None else int(row[0])
+
+    def add_entry(self, log: int, entry: Entry, *, repeatable: bool = False) -> None:
+        self._run("INSERT INTO entry VALUES (?, ?, ?, ?)", (log * _STRIDE + entry.index, entry.time, entry.hash, entry.body))
+        if repeatable:
+            self._run("INSERT INTO repeat VALUES (?, ?, ?)", (log, entry.hash, entry.index))
+
+    def entries(self, log: int, after: int, limit: int, size: int) -> list[Entry]:
+        first, last = log * _STRIDE + after, log * _STRIDE + _STRIDE - 1
+        found: list[Entry] = []
+        try:
+            sql = "SELECT id, time, hash, body FROM entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+            for number, time, body_hash, body in self._db.execute(sql, (first, last, limit)):
+                size -= len(body or b"")
+                if size < 0 and found:
+                    break
+                found.append(Entry(number - log * _STRIDE, time, body_hash, body))
+        except sqlite3.DatabaseError as failure:
+            raise StorageRefused from failure
+        return found
+
+    def free_entries(self, log: int, after: int, upto: int) -> None:
+        span = (log * _STRIDE + after, log * _STRIDE + upto)
+        self._run("UPDATE entry SET body = NULL WHERE id > ? AND id <= ?", span)
+        self._run("UPDATE log SET freed = max(freed, ?) WHERE id = ?", (upto, log))
+
+    def token(self, kind: int, parent: int, token_hash: bytes) -> Capability | None:
+        key = (kind, parent, token_hash)
+        row = self._row("SELECT hash, right, until FROM token WHERE kind = ? AND parent = ? AND hash = ?", key)
+        return None if row is None else Capability._make(row)
+
+    def count_tokens(self, kind: int, parent: int) -> int:
+        return int(self._row("SELECT count(*) FROM token WHERE kind = ? AND parent = ?", (kind, parent))[0])
+
+    def add_token(self, kind: int, parent: int, token: Capability) -> None:
+        self._run("INSERT OR REPLACE INTO token VALUES (?, ?, ?, ?, ?)", (kind, parent, *token))
+
+    def drop_token(self, kind: int, parent: int, token_hash: bytes) -> None:
+        self._run("DELETE FROM token WHERE kind = ? AND parent = ? AND hash = ?", (kind, parent, token_hash))
+
+    def half(self, address: bytes) -> Half | None:
+        row = self._row(f"SELECT {_HALF} FROM half WHERE address = ?", (address,))
+        return None if row is None else Half._make(row)
+
+    def add_half(self, half: Half) -> None:
+        self._run(f"INSERT INTO half ({_HALF}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", half)
+
+    def spend_half(self, half: int, counter: int, used: int) -> None:
+        self._run("UPDATE half SET counter = ?, used = ? WHERE id = ?", (counter, used, half))
+
+    def end_half(self, half: int, time: int, reason: str) -> None:
+        self._run("UPDATE half SET ended = ?, reason = ? WHERE id = ? AND ended IS NULL", (time, reason, half))
+
+    def due_halves(self, now: int, limit: int) -> list[Half]:
+        sql = f"SELECT {_HALF} FROM half WHERE ended IS NULL AND until <= ? ORDER BY until LIMIT ?"
+        return [Half._make(row) for row in self._run(sql, (now, limit))]
+
+    def is_live(self, address: bytes) -> bool:
+        return self._row("SELECT 1 FROM half WHERE address = ? AND ended IS NULL", (address,)) is not None
+
+    def blob(self, address: bytes) -> Blob | None:
+        row = self._row(f"SELECT {_BLOB} FROM blob WHERE address = ?", (address,))
+        return None if row is None else Blob._make(row)
+
+    def add_blob(self, blob: Blob) -> int:
+        cursor = self._run(f"INSERT INTO blob ({_BLOB}) VALUES (NULL, ?, ?, ?, ?, ?, ?)", blob[1:])
+        return int(cursor.lastrowid or 0)
+
+    def advance_blob(self, blob: int, offset: int) -> None:
+        self._run("UPDATE blob SET offset = ? WHERE id = ?", (offset, blob))
+
+    def drop_blob(self, blob: int) -> None:
+        self._run("DELETE FROM token WHERE kind = 3 AND parent = ?", (blob,))
+        self._run("DELETE FROM blob WHERE id = ?", (blob,))
+
+    def blob_files(self) -> set[str]:
+        return {str(row[0]) for row in self._run("SELECT file FROM blob")}
+
+
+def schema() -> list[tuple[int, str]]:
+    """(version, script) of every numbered file beside this one, in order."""
+    folder = resources.files("sync.relay") / "schema"
+    files = sorted((file.name, file) for file in folder.iterdir() if file.name.endswith(".sql"))
+    return [(int(name.partition("_")[0]), file.read_text("utf-8")) for name, file in files]
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as failure:
+        raise StorageRefused from failure
