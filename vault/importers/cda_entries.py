@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vault.importers.cda_values import V3, Coded, Narrative, coded, find, interval, quantity, templates, value_of
+from vault.importers.cda_values import V3, XSI_TYPE, Coded, Narrative, coded, find, interval, quantity, templates, value_of
 from vault.importers.dates import from_hl7
 from vault.importers.reading import Builder, clean, says_nothing
 from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_cip
@@ -37,6 +37,7 @@ _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
 _STATEMENTS = frozenset(V3 + tag for tag in ("observation", "substanceAdministration", "supply", "procedure", "act", "encounter"))
 _MEDICATION_SECTIONS = frozenset("10160-0 10183-2 42346-7 18610-6 57828-6 29549-3 75311-1 56445-0 8658-9".split())
 _RESULT_SECTIONS = frozenset({"30954-2"})
+_MEASURED = frozenset({"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ", "MO"})
 _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
 _CCDA_PREFIX = "2.16.840.1.113883.10.20.22."
 _CIP_SYSTEMS = ("1.2.250.1.213.2.3.2", "1.2.250.1.213.2.3.1", "1.2.250.1.213.2.3.4")
@@ -56,9 +57,6 @@ def read_body(body: _Element, narrative: Narrative, out: Builder) -> None:
         if any(ancestor in taken for ancestor in element.iterancestors(*_STATEMENTS)) and not _own_fact(element, kind):
             continue
         taken.add(element)
-        if kind == "planned":
-            out.not_understood("planned treatment or vaccination")
-            continue
         _READERS.get(kind, _observation)(element, kind, narrative, out)
     _count_the_rest(body, taken, out)
 
@@ -74,7 +72,10 @@ def kind_of(element: _Element) -> str | None:
     if tag == "substanceAdministration" and section in _MEDICATION_SECTIONS and find(element, "consumable") is not None:
         return "medication"
     if tag == "observation" and section in _RESULT_SECTIONS and (not found or found & _SIMPLE_OBSERVATION):
-        return "result" if element.find(V3 + "value") is not None else None
+        # Coded findings of an examination (questionnaires of imaging) are notes; what is measured is a result.
+        values = element.findall(V3 + "value")
+        measured = any(value.get(XSI_TYPE, "").rpartition(":")[2] in _MEASURED for value in values)
+        return ("result" if measured else "note") if values else None
     return None
 
 
@@ -85,7 +86,7 @@ def _own_fact(element: _Element, kind: str) -> bool:
         link = element.getparent()
         inside = link.get("typeCode") if link is not None else None
         return inside not in ("RSON", "MFST") and not _within(element, "allergy")
-    return kind in ("result", "vital", "allergy")
+    return kind in ("result", "vital", "allergy", "note")
 
 
 def _within(element: _Element, kind: str) -> bool:
@@ -136,8 +137,10 @@ def _medication(element: _Element, kind: str, narrative: Narrative, out: Builder
     }
     if kind == "immunization":
         fields |= _immunization_fields(element, material, narrative)
-        fields["status"] = _status(element)
+        fields["status"] = "completed" if _status(element) == "unknown" else _status(element)
         fields["note"] = text if text != label else ""
+    elif kind == "planned":
+        kind, fields["note"] = "note", " · ".join(filter(None, ("planned", _dose(element, text, narrative)[0])))
     else:
         atc = _atc(material, concept)
         fields["substance"] = _substance(material, concept, atc)
@@ -186,8 +189,14 @@ def _status(element: _Element) -> str:
     return _STATUS.get(code, "unknown")
 
 
+def _done(element: _Element) -> str:
+    status = element.find(V3 + "statusCode")
+    return "completed" if status is not None and status.get("code") == "completed" else _status(element)
+
+
 def _dose(element: _Element, text: str, narrative: Narrative) -> tuple[str, str]:
     """(dose as prescribed, further instructions): written instructions first, else quantity and period."""
+    text = "" if text in ("-", "—") else text
     instructions = [
         narrative.text(act.find(V3 + "text"))
         for link in element.findall(V3 + "entryRelationship")
@@ -340,7 +349,8 @@ def _observation(element: _Element, kind: str, narrative: Narrative, out: Builde
         "value": "; ".join(value if len(units) < 2 else f"{value} {unit}".strip() for value, unit in values),
         "unit": units.pop() if len(units) == 1 else "", "range": _range(element, narrative),
         "interpretation": " ".join(filter(None, interpretation)), "start": start, "end": end,
-        "negated": _negated(element) or not label, "note": text if text not in (label, "") else "",
+        "negated": _negated(element) or not label,
+        "note": text if text.lower() not in (label.lower(), *(value.lower() for value, _ in values)) else "",
     })  # fmt: skip
 
 
@@ -368,7 +378,7 @@ def _act(element: _Element, kind: str, narrative: Narrative, out: Builder) -> No
     out.add(kind, {
         "label": label or _null_label(element, element.find(V3 + "code")), "code": concept.code, "system": concept.system,
         "start": start or from_hl7(text), "end": end, "negated": _negated(element, concept) or not label,
-        "status": "unknown" if planned else _status(element),
+        "status": "unknown" if planned else _done(element),
         "performer": " ".join(performer.itertext()) if performer is not None else "",
         "note": " · ".join(filter(None, ("planned" if planned else "", text if text != label else ""))),
     })  # fmt: skip
@@ -376,6 +386,7 @@ def _act(element: _Element, kind: str, narrative: Narrative, out: Builder) -> No
 
 _READERS = {
     "medication": _medication,
+    "planned": _medication,
     "immunization": _medication,
     "allergy": _allergy,
     "condition": _condition,
