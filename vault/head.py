@@ -42,7 +42,9 @@ class Head:
         if not same(data, self._encoded(count, data[25:57])):
             raise _rolled_back("the head file is missing or was changed")
         row = self._store.row("SELECT chain FROM head WHERE count = ?", (count,))
-        if row is None or not same(bytes(row[0]), data[25:57]):
+        # Nothing was written since the vault was made: the chain has no link yet.
+        link = bytes(row[0]) if row else bytes(32) if count == 0 else b""
+        if not same(link, data[25:57]):
             raise _rolled_back("this vault is older than when it was last used here", head=count, found=self._count)
 
     def follow(self) -> None:

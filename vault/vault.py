@@ -20,6 +20,7 @@ from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultE
 from vault.head import Head
 from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
 from vault.primitives import BoxKey, SigningKey, make_id, make_key
+from vault.quarantine import Quarantine
 from vault.record import Record
 from vault.recovery import RecoveryKit
 from vault.store.connection import Store
@@ -40,6 +41,7 @@ class Vault(Record):
         self.store = store
         self.documents = Documents(store)
         self.keyring = Keyring(store)
+        self.quarantine = Quarantine()  # its process starts when something foreign comes
         self.vault_id = slots.vault_id
         self.clock: Clock = time.time
         self._slots = slots
@@ -125,6 +127,7 @@ class Vault(Record):
             return
         self._locked = True
         try:
+            self.quarantine.close()
             self.store.close()
         finally:
             self._head.close()
@@ -246,6 +249,9 @@ def _entered(path: Path, wait: float, *, create: bool = False) -> Iterator[int]:
         raise StorageFailed("the vault's folder cannot be used") from failure
     try:
         _wait_for(busy, wait)
+        # Whoever finds the vault busy can ask this process to lock it.
+        os.ftruncate(busy, 0)
+        os.pwrite(busy, b"%d\n" % os.getpid(), 0)
         yield busy
     except BaseException:
         os.close(busy)
