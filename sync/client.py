@@ -9,7 +9,7 @@ Thread-safe for what Elpis does with it: long polls run on their own connections
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import threading
 import time as clocks
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -179,7 +179,13 @@ class RelayClient:
         self._call("PUT", _path("mailboxes", addr), json=body)
 
     def change_tokens(
-        self, addr: bytes, owner: bytes, *, add: Sequence[Token] = (), remove: Sequence[bytes] = (), room: str = "mailboxes"
+        self,
+        addr: bytes,
+        owner: bytes,
+        *,
+        add: Sequence[Token] = (),
+        remove: Sequence[bytes] = (),
+        room: str = "mailboxes",
     ) -> None:
         """Adds and removes tokens (raw) of a mailbox, or of a blob with room="blobs"."""
         body = {"add": _tokens(add), "remove": [encode_b64(hash_token(token)) for token in remove]}
@@ -342,8 +348,9 @@ class RelayClient:
 
         have = target.stat().st_size if target.exists() else 0
         headers = {**_bearer(token), "Range": f"bytes={have}-"}
+        url = self.url + wire.BASE + _path("blobs", addr)
         try:
-            with self._client("main").stream("GET", self.url + wire.BASE + _path("blobs", addr), headers=headers) as answer:
+            with self._client("main").stream("GET", url, headers=headers) as answer:
                 if answer.status_code == 416:
                     return  # everything was there already
                 if answer.status_code != 206:
@@ -501,7 +508,7 @@ def _refusal(status: int, body: bytes) -> RelayRefused:
 
 
 def _unreachable() -> RelayUnreachable:
-    return RelayUnreachable("the relay does not answer", hint="nothing is lost; it will be tried again at the next sync")
+    return RelayUnreachable("the relay does not answer", hint="nothing is lost; the next sync tries again")
 
 
 def _delay(answer: Answer) -> float | None:
@@ -511,4 +518,4 @@ def _delay(answer: Answer) -> float | None:
 
 def _pause(attempt: int) -> None:
     # Jitter, so that many clients of a relay that restarted do not come back at the same instant.
-    clocks.sleep(BACKOFF * 2**attempt * (0.5 + random.random()))
+    clocks.sleep(BACKOFF * 2**attempt * (0.5 + secrets.randbelow(1_000) / 1_000))

@@ -64,7 +64,7 @@ START = bytes(HASH)
 """Chain value of an empty mailbox or trace."""
 
 Verify = Callable[[bytes, str, bytes, bytes], None]
-"""(public key, context, signed bytes, signature): raises unless the signature is valid, as vault.primitives.verify does."""
+"""(public key, context, signed bytes, signature): raises unless valid, as vault.primitives.verify does."""
 
 _CHECKPOINT = struct.Struct(">BB32sQ32sQ64s")
 _RECEIPT = struct.Struct(">BB32sQ64s")
@@ -230,7 +230,7 @@ def unsigned_receipt(what: int, address: bytes, time: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An entry of a mailbox or trace. A freed entry has lost its bytes; its hash stays, so that the chain can be checked."""
+    """An entry of a mailbox or trace. A freed one has lost its bytes but not its hash: the chain can be checked."""
 
     index: int
     time: int

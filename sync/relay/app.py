@@ -16,12 +16,13 @@ from starlette.routing import Route
 
 from sync import wire
 from sync.relay import blobs, halves, mailbox, shapes, trace
-from sync.relay.http import Call, Endpoint, Reply, Receive, Scope, Send, as_json, octets, refused
+from sync.relay.http import Call, Endpoint, Receive, Reply, Scope, Send, as_json, octets, refused, whole
 from sync.relay.keeper import Gate, Keeper
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal
 from sync.relay.signing import Box, check_reader
-from sync.relay.store import BLOB, Store
+from sync.relay.store import BLOB, Blob, Store
+from sync.relay.store import Log as Chain
 from sync.wire import Opening, encode_b64
 
 CALLS: tuple[tuple[str, str, str], ...] = (
@@ -103,7 +104,7 @@ class Handlers:
             return mailbox.append(keeper.store, address, token, body, body_hash, now)
 
         def finish(done: mailbox.Appended) -> Reply:
-            answer = {"index": done.index, "checkpoint": encode_b64(keeper.sign(done.head))}
+            answer = {"index": done.number, "checkpoint": encode_b64(keeper.sign(done.head))}
             return as_json(answer, 200 if done.repeated else 201)
 
         reply: Reply = await keeper.engine.submit(rule, size=len(body), finish=finish)
@@ -115,13 +116,11 @@ class Handlers:
         self.keeper.mailbox_rate.take(address)
         return await self._page(call, lambda store: mailbox.readable(store, address, token, now), now)
 
-    async def _page(self, call: Call, find: Callable[[Store], mailbox.Log], now: int) -> Reply:
+    async def _page(self, call: Call, find: Callable[[Store], Chain], now: int) -> Reply:
         query = call.query(after=0, limit=wire.PAGE_MESSAGES)
         if not 1 <= query["limit"] <= wire.PAGE_MESSAGES or query["after"] > wire.MAILBOX_MESSAGES:
             raise Refusal("malformed")
-        page = await self.keeper.read(
-            lambda store: trace.read(store, find(store), query["after"], query["limit"], now)
-        )
+        page = await self.keeper.read(lambda store: trace.read(store, find(store), query["after"], query["limit"], now))
         checkpoint = encode_b64(self.keeper.sign(page.head)).encode()
         return octets(page.frames, (wire.CHECKPOINT_HEADER.lower().encode(), checkpoint))
 
@@ -164,7 +163,7 @@ class Handlers:
             keeper.uploads.discard(address)
         return Reply(204, headers=((wire.OFFSET_HEADER.lower().encode(), b"%d" % end),))
 
-    async def _receive(self, call: Call, blob: blobs.Blob) -> int:
+    async def _receive(self, call: Call, blob: Blob) -> int:
         folder = self.keeper.folder
         handle = await asyncio.to_thread(folder.open_at, blob.file, blob.offset)
         try:
@@ -192,7 +191,7 @@ class Handlers:
         blob = await self.keeper.read(lambda store: blobs.readable(store, address, token, now))
         span = blobs.read_range(call.headers.get(b"range", b"").decode("latin-1"), blob.size)
         handle = self.keeper.folder.open_for_reading(blob.file)
-        headers = (
+        headers: tuple[tuple[bytes, bytes], ...] = (
             (b"content-type", wire.OCTETS.encode()),
             (b"accept-ranges", b"bytes"),
             (b"content-length", b"%d" % (span.end - span.start)),
@@ -228,8 +227,8 @@ class Handlers:
             owner=shapes.key,
             half=shapes.key,
             reader=shapes.key,
-            not_before=shapes.whole,
-            until=shapes.whole,
+            not_before=whole,
+            until=whole,
             openings=shapes.openings,
         )
         promise = halves.Promise(**body)
@@ -319,8 +318,8 @@ def _changed(store: Store, watches: list[shapes.Watch], now: int) -> list[dict[s
             log = mailbox.readable(store, address, token, now)
         else:
             log = halves.traced(store, address, token)
-        if log.count > after:
-            found.append({"kind": names[kind], "address": encode_b64(address), "count": log.count})
+        if log.length > after:
+            found.append({"kind": names[kind], "address": encode_b64(address), "count": log.length})
     return found
 
 
@@ -348,9 +347,7 @@ class Relay:
         self._db = db
         self._log = log
         self.handlers = Handlers()
-        made = {
-            (method, path): Endpoint(path, getattr(self.handlers, name), log) for method, path, name in CALLS
-        }
+        made = {(method, path): Endpoint(path, getattr(self.handlers, name), log) for method, path, name in CALLS}
         self._append = made["POST", "/v1/mailboxes/{addr}/messages"]
         self._open = made["POST", "/v1/halves/{addr}/openings"]
         routes = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in made.items()]

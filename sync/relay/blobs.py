@@ -1,4 +1,4 @@
-"""The rules of blobs: sealed files, uploaded in pieces and read in ranges. Bytes lie in a folder beside the database."""
+"""The rules of blobs: sealed files, uploaded in pieces, read in ranges. Their bytes lie beside the database."""
 
 from __future__ import annotations
 

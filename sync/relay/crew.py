@@ -38,7 +38,7 @@ class Crew:
             future, task, arguments = item
             try:
                 self._done.append((future, task(*arguments), None))
-            except Exception as failure:  # handed to whoever awaits the future
+            except Exception as failure:  # noqa: BLE001 - handed to whoever awaits the future
                 self._done.append((future, None, failure))
             if not self._called:
                 self._called = True

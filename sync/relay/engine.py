@@ -76,7 +76,7 @@ class Engine:
                     done[-1] = (job, job.rule(now))
                 except Refusal as refusal:
                     done[-1] = (job, refusal)
-        except Exception as failure:  # a fault in one rule takes the batch back and must not stop the relay
+        except Exception as failure:  # noqa: BLE001 - a fault in one rule takes the batch back and must not stop the relay
             if not done:
                 done = [(self._waiting.popleft(), None)]
             self._take_back()

@@ -103,7 +103,7 @@ def release(store: Store, safe: HalfSafe, opening: Opening, body: bytes, body_ha
     secret = safe.get(opening.grant)
     if log is None or secret is None:
         raise Refusal(ENDED)
-    if log.count >= wire.TRACE_ENTRIES:
+    if log.length >= wire.TRACE_ENTRIES:
         raise Refusal("full")
     head = trace.add(store, log, body, body_hash, now)
     used = half.used + 1

@@ -55,7 +55,7 @@ def refused(code: str) -> Reply:
 class Call:
     """One request."""
 
-    __slots__ = ("_headers", "received", "receive", "scope")
+    __slots__ = ("_headers", "receive", "received", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -173,7 +173,7 @@ class Endpoint:
         except Disconnected:
             self._log.line(scope["method"], self.template, 499, began, 0)
             return
-        except Exception as failure:  # the last line of defence: no request may show a trace to its sender
+        except Exception as failure:  # noqa: BLE001 - the last line of defence: no request may show a trace to its sender
             reply, fault = refused("fault"), failure
         status, sent = await answer(reply, scope, send)
         self._log.line(scope["method"], self.template, status, began, sent, fault)

@@ -1,4 +1,4 @@
-"""The relay's log: JSON lines with an allow-list of fields. No address, no id, no token, no query, no text of a client."""
+"""The relay's log: JSON lines of allowed fields only. No address, id, token, query, nor any text of a client."""
 
 from __future__ import annotations
 

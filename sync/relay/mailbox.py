@@ -15,7 +15,7 @@ APPEND, READ = wire.RIGHTS
 
 
 class Appended(NamedTuple):
-    index: int
+    number: int
     head: trace.Head
     repeated: bool
 
@@ -69,12 +69,12 @@ def append(store: Store, address: bytes, token: bytes, body: bytes, body_hash: b
         raise Refusal("token")
     if log.closed is not None:
         raise Refusal("closed")
-    index = store.entry_index(log.id, body_hash)
-    if index is not None:
-        return Appended(index, trace.Head(log.kind, address, log.count, log.chain, log.time), True)
-    if log.count >= wire.MAILBOX_MESSAGES:
+    number = store.entry_number(log.id, body_hash)
+    if number is not None:
+        return Appended(number, trace.Head(log.kind, address, log.length, log.chain, log.time), True)
+    if log.length >= wire.MAILBOX_MESSAGES:
         raise Refusal("full")
-    return Appended(log.count + 1, trace.add(store, log, body, body_hash, now), False)
+    return Appended(log.length + 1, trace.add(store, log, body, body_hash, now), False)
 
 
 def readable(store: Store, address: bytes, token: bytes, now: int) -> Log:
@@ -101,8 +101,8 @@ def owned(store: Store, address: bytes, owner: bytes) -> Log:
 
 def trim(store: Store, address: bytes, owner: bytes, upto: int) -> None:
     log = owned(store, address, owner)
-    if log.freed < min(upto, log.count):
-        store.free_entries(log.id, log.freed, min(upto, log.count))
+    if log.freed < min(upto, log.length):
+        store.free_entries(log.id, log.freed, min(upto, log.length))
 
 
 def close(store: Store, address: bytes, owner: bytes, purge: bool, now: int) -> int:
@@ -110,6 +110,6 @@ def close(store: Store, address: bytes, owner: bytes, purge: bool, now: int) -> 
     log = owned(store, address, owner)
     if log.closed is None:
         store.close_log(log.id, now)
-    if purge and log.freed < log.count:
-        store.free_entries(log.id, log.freed, log.count)
+    if purge and log.freed < log.length:
+        store.free_entries(log.id, log.freed, log.length)
     return log.closed if log.closed is not None else now

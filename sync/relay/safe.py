@@ -4,8 +4,8 @@
 key, what stays is sealed again under it, and the old key is overwritten: a copy of old rows, even with the whole key
 file of now, opens nothing that was destroyed. Neither file belongs into a backup.
 
-Key file: 256 records of two slots (generation 8 bytes | key 32 bytes), written in place so that overwriting destroys. A
-generation of 0 is an empty slot. Between the writing of a new key and the overwriting of the old one both are there, and
+Key file: 256 records of two slots (generation 8 bytes | key 32 bytes), written in place so that overwriting destroys.
+Generation 0 is an empty slot. Between the writing of a new key and the overwriting of the old one both are there, and
 each row says its generation: a crash at any moment loses no half, and opening the safe finishes the rotation.
 """
 

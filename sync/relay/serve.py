@@ -94,7 +94,8 @@ def serve(db: Path, port: int, host: str = "127.0.0.1") -> None:
     """Runs until SIGTERM or SIGINT. Prints its URL on one line when ready; port 0 takes a free one."""
     log = Log()
     relay = Relay(db, log)
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2_048)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2_048)
     config = uvicorn.Config(
         relay,
         http=Protocol,

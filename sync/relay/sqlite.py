@@ -13,14 +13,14 @@ from sync import wire
 from sync.relay.refusal import StorageRefused
 from sync.relay.store import Blob, Capability, Entry, Half, Log, Store
 
-_STRIDE = 131_072  # more than wire.MAILBOX_MESSAGES and wire.TRACE_ENTRIES: entry.id = log * _STRIDE + index
-_LOG = "id, kind, address, owner, count, chain, time, closed, freed"
-_HALF = "id, address, owner, reader, not_before, until, openings, used, counter, made, ended, reason"
-_BLOB = "id, address, owner, size, offset, file, made"
+_STRIDE = 131_072  # more than wire.MAILBOX_MESSAGES and wire.TRACE_ENTRIES: entry.id = log * _STRIDE + number
 
 
 class SqliteStore:
-    """See store.Store. One connection; the caller sees to it that one thread at a time uses it."""
+    """See store.Store. One connection; the caller sees to it that one thread at a time uses it.
+
+    Rows are read whole: the columns of schema/ stand in the order of the fields in store.py.
+    """
 
     def __init__(self, path: Path, *, writable: bool = True) -> None:
         self._path = path
@@ -86,31 +86,32 @@ class SqliteStore:
         return 0 if row is None else int(row[0])
 
     def set_clock(self, time: int) -> None:
-        self._run("INSERT INTO meta VALUES ('clock', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (time,))
+        self._run("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (time,))
 
     def log(self, kind: int, address: bytes) -> Log | None:
-        row = self._row(f"SELECT {_LOG} FROM log WHERE address = ? AND kind = ?", (address, kind))
+        row = self._row("SELECT * FROM log WHERE address = ? AND kind = ?", (address, kind))
         return None if row is None else Log._make(row)
 
     def add_log(self, kind: int, address: bytes, owner: bytes, time: int) -> int:
         values = (kind, address, owner, 0, wire.START, time, None, 0)
-        cursor = self._run(f"INSERT INTO log ({_LOG}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        cursor = self._run("INSERT INTO log VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         return int(cursor.lastrowid or 0)
 
-    def set_head(self, log: int, count: int, chain: bytes, time: int) -> None:
-        self._run("UPDATE log SET count = ?, chain = ?, time = ? WHERE id = ?", (count, chain, time, log))
+    def set_head(self, log: int, length: int, chain: bytes, time: int) -> None:
+        self._run("UPDATE log SET length = ?, chain = ?, time = ? WHERE id = ?", (length, chain, time, log))
 
     def close_log(self, log: int, time: int) -> None:
         self._run("UPDATE log SET closed = ? WHERE id = ?", (time, log))
 
-    def entry_index(self, log: int, body_hash: bytes) -> int | None:
-        row = self._row("SELECT idx FROM repeat WHERE log = ? AND hash = ?", (log, body_hash))
+    def entry_number(self, log: int, body_hash: bytes) -> int | None:
+        row = self._row("SELECT number FROM repeat WHERE log = ? AND hash = ?", (log, body_hash))
         return None if row is None else int(row[0])
 
     def add_entry(self, log: int, entry: Entry, *, repeatable: bool = False) -> None:
-        self._run("INSERT INTO entry VALUES (?, ?, ?, ?)", (log * _STRIDE + entry.index, entry.time, entry.hash, entry.body))
+        values = (log * _STRIDE + entry.number, entry.time, entry.hash, entry.body)
+        self._run("INSERT INTO entry VALUES (?, ?, ?, ?)", values)
         if repeatable:
-            self._run("INSERT INTO repeat VALUES (?, ?, ?)", (log, entry.hash, entry.index))
+            self._run("INSERT INTO repeat VALUES (?, ?, ?)", (log, entry.hash, entry.number))
 
     def entries(self, log: int, after: int, limit: int, size: int) -> list[Entry]:
         first, last = log * _STRIDE + after, log * _STRIDE + _STRIDE - 1
@@ -146,11 +147,11 @@ class SqliteStore:
         self._run("DELETE FROM token WHERE kind = ? AND parent = ? AND hash = ?", (kind, parent, token_hash))
 
     def half(self, address: bytes) -> Half | None:
-        row = self._row(f"SELECT {_HALF} FROM half WHERE address = ?", (address,))
+        row = self._row("SELECT * FROM half WHERE address = ?", (address,))
         return None if row is None else Half._make(row)
 
     def add_half(self, half: Half) -> None:
-        self._run(f"INSERT INTO half ({_HALF}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", half)
+        self._run("INSERT INTO half VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", half)
 
     def spend_half(self, half: int, counter: int, used: int) -> None:
         self._run("UPDATE half SET counter = ?, used = ? WHERE id = ?", (counter, used, half))
@@ -159,18 +160,18 @@ class SqliteStore:
         self._run("UPDATE half SET ended = ?, reason = ? WHERE id = ? AND ended IS NULL", (time, reason, half))
 
     def due_halves(self, now: int, limit: int) -> list[Half]:
-        sql = f"SELECT {_HALF} FROM half WHERE ended IS NULL AND until <= ? ORDER BY until LIMIT ?"
+        sql = "SELECT * FROM half WHERE ended IS NULL AND until <= ? ORDER BY until LIMIT ?"
         return [Half._make(row) for row in self._run(sql, (now, limit))]
 
     def is_live(self, address: bytes) -> bool:
         return self._row("SELECT 1 FROM half WHERE address = ? AND ended IS NULL", (address,)) is not None
 
     def blob(self, address: bytes) -> Blob | None:
-        row = self._row(f"SELECT {_BLOB} FROM blob WHERE address = ?", (address,))
+        row = self._row("SELECT * FROM blob WHERE address = ?", (address,))
         return None if row is None else Blob._make(row)
 
     def add_blob(self, blob: Blob) -> int:
-        cursor = self._run(f"INSERT INTO blob ({_BLOB}) VALUES (NULL, ?, ?, ?, ?, ?, ?)", blob[1:])
+        cursor = self._run("INSERT INTO blob VALUES (NULL, ?, ?, ?, ?, ?, ?)", blob[1:])
         return int(cursor.lastrowid or 0)
 
     def advance_blob(self, blob: int, offset: int) -> None:

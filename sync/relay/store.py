@@ -20,7 +20,7 @@ class Log(NamedTuple):
     kind: int
     address: bytes
     owner: bytes
-    count: int
+    length: int
     chain: bytes
     time: int
     closed: int | None
@@ -30,7 +30,7 @@ class Log(NamedTuple):
 class Entry(NamedTuple):
     """`body` is None once its bytes are freed."""
 
-    index: int
+    number: int
     time: int
     hash: bytes
     body: bytes | None
@@ -91,13 +91,14 @@ class Store(Protocol):
 
     def log(self, kind: int, address: bytes) -> Log | None: ...
     def add_log(self, kind: int, address: bytes, owner: bytes, time: int) -> int: ...
-    def set_head(self, log: int, count: int, chain: bytes, time: int) -> None: ...
+    def set_head(self, log: int, length: int, chain: bytes, time: int) -> None: ...
     def close_log(self, log: int, time: int) -> None: ...
 
-    def entry_index(self, log: int, body_hash: bytes) -> int | None: ...
+    def entry_number(self, log: int, body_hash: bytes) -> int | None: ...
     def add_entry(self, log: int, entry: Entry, *, repeatable: bool = False) -> None:
-        """`repeatable`: entry_index finds it again by its hash."""
+        """`repeatable`: entry_number finds it again by its hash."""
         ...
+
     def entries(self, log: int, after: int, limit: int, size: int) -> list[Entry]:
         """In order, at most `limit`, stopping before `size` bytes are exceeded but never before the first."""
         ...

@@ -13,7 +13,7 @@ class Head(NamedTuple):
 
     kind: int
     address: bytes
-    count: int
+    length: int
     chain: bytes
     time: int
 
@@ -25,15 +25,15 @@ class Page(NamedTuple):
 
 def add(store: Store, log: Log, body: bytes, body_hash: bytes, now: int) -> Head:
     """Appends; the caller has checked that this may be done."""
-    index = log.count + 1
-    chain = wire.extend_chain(log.chain, index, now, body_hash)
-    store.add_entry(log.id, Entry(index, now, body_hash, body), repeatable=log.kind == wire.MAILBOX)
-    store.set_head(log.id, index, chain, now)
-    return Head(log.kind, log.address, index, chain, now)
+    number = log.length + 1
+    chain = wire.extend_chain(log.chain, number, now, body_hash)
+    store.add_entry(log.id, Entry(number, now, body_hash, body), repeatable=log.kind == wire.MAILBOX)
+    store.set_head(log.id, number, chain, now)
+    return Head(log.kind, log.address, number, chain, now)
 
 
 def read(store: Store, log: Log, after: int, limit: int, now: int) -> Page:
     """A page of entries and the whole log's head, of one snapshot."""
     entries = store.entries(log.id, after, min(limit, wire.PAGE_MESSAGES), wire.PAGE_BYTES)
-    frames = b"".join(wire.encode_frame(entry.index, entry.time, entry.body, entry.hash) for entry in entries)
-    return Page(frames, Head(log.kind, log.address, log.count, log.chain, max(now, log.time)))
+    frames = b"".join(wire.encode_frame(entry.number, entry.time, entry.body, entry.hash) for entry in entries)
+    return Page(frames, Head(log.kind, log.address, log.length, log.chain, max(now, log.time)))

@@ -6,7 +6,7 @@ CREATE TABLE log (
     kind INTEGER NOT NULL,
     address BLOB NOT NULL,
     owner BLOB NOT NULL,
-    count INTEGER NOT NULL,
+    length INTEGER NOT NULL,
     chain BLOB NOT NULL,
     time INTEGER NOT NULL,
     closed INTEGER,
@@ -14,11 +14,16 @@ CREATE TABLE log (
 );
 CREATE UNIQUE INDEX log_address ON log (address, kind);
 
--- id = log * 131072 + index: one tree, in reading order, without a second index
+-- id = log * 131072 + number: one tree, in reading order, without a second index
 CREATE TABLE entry (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB);
 
 -- finds a repeated message; traces have a counter instead
-CREATE TABLE repeat (log INTEGER NOT NULL, hash BLOB NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (log, hash)) WITHOUT ROWID;
+CREATE TABLE repeat (
+    log INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (log, hash)
+) WITHOUT ROWID;
 
 -- kind 1: mailbox, 3: blob
 CREATE TABLE token (
