@@ -101,7 +101,7 @@ def read_header(data: bytes, *, limit: int = MAX_CHUNK) -> Header:
 
 def read_operations(header: Header) -> list[Operation]:
     """Every operation; Malformed for one that Elpis does not write."""
-    column = {specification: data for specification, data in header.columns}
+    column = dict(header.columns)
     actions = _numbers(column.get(_ACTION, b""))
     size = len(actions)
     if not _all_false(column.get(_INSERT, b""), size) or any(_optional(column.get(_KEY_ACTOR, b""), size)):
@@ -231,7 +231,7 @@ def _text(data: bytes) -> str:
 
 
 def _numbers(data: bytes) -> list[int]:
-    numbers = [value for value in _runs(data, "unsigned")]
+    numbers = list(_runs(data, "unsigned"))
     whole = [value for value in numbers if isinstance(value, int)]
     if len(whole) != len(numbers):
         raise Malformed("a number is missing in the change")

@@ -1,9 +1,10 @@
 """The head: proof, outside of the database, of how far the database had come.
 
-SQLCipher does not notice that a whole file was put back to an older copy of itself. So every committed write transaction
-adds a link to a chain inside the database, and the newest link is written, authenticated, to the file `head`. A database
-that does not hold the link that the head names is older than what was seen. The file is not synced for each transaction:
-a head that lags behind after a crash is fine, a database that does is not. Normative: spec/storage.md.
+SQLCipher does not notice that a whole file was put back to an older copy of itself. So every committed write
+transaction adds a link to a chain inside the database, and the newest link is written, authenticated, to the file
+`head`. A database that does not hold the link that the head names is older than what was seen. The file is not synced
+for each transaction: a head that lags behind after a crash is fine, a database that does is not.
+Normative: spec/storage.md.
 """
 
 from __future__ import annotations

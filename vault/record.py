@@ -75,7 +75,7 @@ class Record:
         """A new fact in a document or section; its id."""
         entry_id = make_id().hex()
         value = {"kind": kind} | {name: value for name, value in fields.items() if value is not None}
-        self._edit(document_id, [("set", ("entries", entry_id), value)])
+        self.edit(document_id, [("set", ("entries", entry_id), value)])
         return entry_id
 
     def amend_entry(self, document_id: str, entry_id: str, changes: Mapping[str, Value]) -> None:
@@ -85,11 +85,11 @@ class Record:
         for name, value in changes.items():
             path = ("entries", entry_id, name)
             edits.append(("delete", path) if value is None else ("set", path, value))
-        self._edit(document_id, edits)
+        self.edit(document_id, edits)
 
     def remove_entry(self, document_id: str, entry_id: str) -> None:
         self._need_entry(document_id, entry_id)
-        self._edit(document_id, [("delete", ("entries", entry_id))])
+        self.edit(document_id, [("delete", ("entries", entry_id))])
 
     def amend(self, document_id: str, changes: Mapping[str, Value]) -> None:
         """Other values for the document's own fields; None or "" deletes the field."""
@@ -99,7 +99,7 @@ class Record:
                 raise InputRefused(f"a document's {name[:40]} is not amended", allowed=AMENDABLE)
             path = ("meta", name)
             edits.append(("set", path, value) if value else ("delete", path))
-        self._edit(document_id, edits)
+        self.edit(document_id, edits)
 
     def section(self, kind: str) -> str:
         """The profile section of this kind, made on first use."""
@@ -119,7 +119,7 @@ class Record:
             if sha256 in self.documents.flat(document_id)["attachments"]:
                 written.unlink(missing_ok=True)
                 return attachment
-            self._edit(document_id, [("set", ("attachments", sha256), fields)])
+            self.edit(document_id, [("set", ("attachments", sha256), fields)])
         except BaseException:
             written.unlink(missing_ok=True)
             raise
@@ -171,7 +171,7 @@ class Record:
         year: str = "",
         type_code: str = "",
     ) -> Page:
-        """One page of the timeline."""
+        """One page of the timeline, newest first."""
         place = before[0] if before else None
         found = self.documents.page(kind=kind, type_code=type_code, year=year, before=place, limit=limit + 1)
         following = (found[limit - 1].place,) if len(found) > limit else None
@@ -257,28 +257,16 @@ class Record:
         return fields, final
 
     def edit(self, document_id: str, edits: Sequence[Edit]) -> None:
-        """One change of this device to a document, by paths of its state."""
-        self._edit(document_id, edits)
-
-    def _edit(self, document_id: str, edits: Sequence[Edit]) -> None:
-        from vault.replica import conflicts, edit, flatten
-
-        with self.store.transaction():
-            replica = self.documents.replica(document_id)
-            save, change = edit(replica.save, replica.actor, edits)
-            if change is None:
-                return
-            if replica.epoch:
-                self.documents.record(document_id, replica.epoch, change, self.holder_name, self._now())
-            self.documents.write(document_id, flatten(save), save, conflicts(save) if replica.epoch else ())
+        """One change of the holder to a document, by paths of its state."""
+        self.documents.edit(document_id, edits, author=self.holder_name, time=self._now())
 
     def _need_entry(self, document_id: str, entry_id: str) -> None:
         if entry_id not in self.documents.flat(document_id)["entries"]:
             raise NotFound(f"no entry {entry_id[:40]!r} in this document")
 
     def _side(self, value: Value, actor: bytes, change: str, own: bytes) -> tuple[Value, str, str]:
-        name = self.documents.actor_name(actor) or (self.holder_name if actor == own else "")
-        moment = self.documents.change_time(bytes.fromhex(change))
+        author, moment = self.documents.written(bytes.fromhex(change))
+        name = author or self.documents.actor_name(actor) or (self.holder_name if actor == own else "")
         return (value, name, datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else "")
 
     def _now(self) -> int:

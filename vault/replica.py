@@ -8,7 +8,7 @@ back, whole. Text is plain strings, never counters. Foreign changes reach `merge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from automerge.core import ROOT, Document, Message, ObjType, ScalarType, SyncState
@@ -60,7 +60,7 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What came of foreign changes. Those in neither `applied` nor `known` wait for `missing`; the caller keeps them."""
+    """What came of foreign changes. Those in `waiting` need `missing` first; the caller keeps them."""
 
     save: bytes
     state: State
@@ -68,7 +68,7 @@ class Merged:
     applied: tuple[bytes, ...] = ()
     known: tuple[bytes, ...] = ()
     missing: tuple[bytes, ...] = ()
-    waiting: tuple[bytes, ...] = field(default=())
+    waiting: tuple[bytes, ...] = ()
 
 
 def make(state: Mapping[str, Mapping[str, Any]], actor: bytes) -> tuple[bytes, Change]:
@@ -122,7 +122,8 @@ def changes(save: bytes) -> tuple[Change, ...]:
 
 def conflicts(save: bytes) -> tuple[Clash, ...]:
     """Every field that two people wrote without knowing of each other and that nobody settled since."""
-    return _conflicts(_load(save))
+    document = _load(save)
+    return _conflicts(document, _flatten(document))
 
 
 def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
@@ -149,7 +150,7 @@ def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
         raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
     _apply(document, ready)
     state = _checked(document, ready)
-    clashes = _conflicts(document)
+    clashes = _conflicts(document, state)
     names = tuple(claim.hash for claim in ready)
     return Merged(document.save(), state, clashes, names, known, missing, tuple(claim.hash for claim in waiting))
 
@@ -228,7 +229,7 @@ def _flatten(document: Document) -> State:
     state: State = {}
     for part in PARTS:
         found = document.get(ROOT, part)
-        if found is None or found[0] is not ObjType.Map and found[0] != ObjType.Map:
+        if found is None or found[0] != ObjType.Map:
             raise InputRefused("the record has lost one of its parts")
         flat = _map(document, found[1])
         if part == "entries":
@@ -249,7 +250,7 @@ def _map(document: Document, place: bytes, depth: int = 0) -> dict[str, Any]:
     return flat
 
 
-def _conflicts(document: Document) -> tuple[Clash, ...]:
+def _conflicts(document: Document, state: State) -> tuple[Clash, ...]:
     """From the operations themselves: a put that no later operation replaces is still there to be seen."""
     history = document.get_changes([])
     if _linear(history):
@@ -270,6 +271,8 @@ def _conflicts(document: Document) -> tuple[Clash, ...]:
     for (target, key), sides in puts.items():
         ordered = [sides[identity] for identity in sorted(sides, reverse=True)]
         path = (*names.get(target, ()), key)
+        if len(path) == 3 and path[1] not in state.get(path[0], {}):
+            continue  # of an entry that was removed
         # `kind` is written with every amendment; two of the same value are no conflict.
         if len({(type(side.value), side.value) for side in ordered}) > 1:
             clashes.append(Clash(path, tuple(ordered)))

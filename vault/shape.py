@@ -63,7 +63,8 @@ def to_state(document: Document, sealed: Mapping[str, Mapping[str, Any]] | None 
         entry.id: {"kind": entry.kind} | {name: value for name, value in entry.fields.items() if value is not None}
         for entry in document.entries
     }
-    return {"meta": meta, "entries": entries, "attachments": {key: dict(value) for key, value in (sealed or {}).items()}}
+    attachments = {sha256: dict(fields) for sha256, fields in (sealed or {}).items()}
+    return {"meta": meta, "entries": entries, "attachments": attachments}
 
 
 def to_document(state: Mapping[str, Mapping[str, Any]], document_id: str = "") -> Document:

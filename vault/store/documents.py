@@ -14,7 +14,7 @@ from vault.store import timeline, words
 from vault.store.connection import Row, Store
 
 if TYPE_CHECKING:
-    from vault.replica import Change, Clash, State
+    from vault.replica import Change, Clash, Edit, Merged, State
 
 _SUMMARY = (
     "document.place, document.id, document.kind, document.title, document.type_code, document.class_code,"
@@ -74,7 +74,8 @@ class Documents:
             )
             if meta.get("source_id"):
                 self._store.run(
-                    "INSERT INTO source (id, document) VALUES (?, ?) ON CONFLICT DO NOTHING", (meta["source_id"], number)
+                    "INSERT INTO source (id, document) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (meta["source_id"], number),
                 )
             self._hold(number, state)
             self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
@@ -100,34 +101,40 @@ class Documents:
             self._store.run("DELETE FROM search WHERE rowid = ?", (place,))
             self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (moved, _words(state)))
 
-    def record(self, document_id: str, epoch: int, change: Change, author: str, now: int) -> None:
+    def record(
+        self, document_id: str, epoch: int, change: Change, author: str, time: int, *, pushed: bool = False
+    ) -> None:
         """Keeps a change of a shared document. `sealed` stays empty until the change is in its envelope."""
         self._store.run(
-            "INSERT INTO change (hash, document, epoch, actor, seq, deps, bytes, author, time)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO change (hash, document, epoch, actor, seq, deps, bytes, author, time, pushed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 change.hash, bytes.fromhex(document_id), epoch, change.actor, change.seq,
-                b"".join(change.deps), change.data, author, now,
+                b"".join(change.deps), change.data, author, time, int(pushed),
             ),
         )  # fmt: skip
 
-    def applied(
-        self,
-        document_id: str,
-        save: bytes,
-        state: State,
-        changes: Sequence[Change],
-        author: str,
-        now: int,
-        conflicts: Sequence[Clash] = (),
-    ) -> None:
-        """The document after a merge of foreign changes, all by one author."""
+    def edit(self, document_id: str, edits: Sequence[Edit], *, author: str, time: int) -> None:
+        """One change of this device, in the name of `author`: the holder, or whose late change is replayed here."""
+        from vault.replica import conflicts, edit, flatten
+
+        with self._store.transaction():
+            replica = self.replica(document_id)
+            save, change = edit(replica.save, replica.actor, edits)
+            if change is None:
+                return
+            if replica.epoch:
+                self.record(document_id, replica.epoch, change, author, time)
+            self.write(document_id, flatten(save), save, conflicts(save) if replica.epoch else ())
+
+    def applied(self, document_id: str, merged: Merged, changes: Sequence[tuple[Change, str, int]]) -> None:
+        """The document after a merge of foreign changes, each with its author and time. They need no envelope."""
         with self._store.transaction():
             epoch = self.replica(document_id).epoch
-            for change in changes:
-                self.record(document_id, epoch, change, author, now)
+            for change, author, time in changes:
+                self.record(document_id, epoch, change, author, time, pushed=True)
                 self.name_actor(change.actor, author)
-            self.write(document_id, state, save, conflicts)
+            self.write(document_id, merged.state, merged.save, merged.conflicts)
 
     def name_actor(self, actor: bytes, name: str) -> None:
         """Who writes under an actor id: told once, never changed by a later claim."""
@@ -153,6 +160,29 @@ class Documents:
             self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ?", (number,))
             return int(epoch) + 1
 
+    def epoch(self, document_id: str) -> int:
+        return self.replica(document_id).epoch
+
+    def replica_save(self, document_id: str, epoch: int) -> bytes:
+        """The replica of an epoch, the current one or an ended one."""
+        replica = self.replica(document_id)
+        if replica.epoch == epoch:
+            return replica.save
+        (save,) = self._row(document_id, "save", f"JOIN replica_archive ON document = number AND epoch = {int(epoch)}")
+        return bytes(save)
+
+    def archive(self, document_id: str, epoch: int, save: bytes) -> None:
+        """The replica of an ended epoch, after changes that came late: nothing that was written is lost."""
+        self.replica_save(document_id, epoch)
+        self._store.run(
+            "UPDATE replica_archive SET save = ? WHERE epoch = ?"
+            " AND document = (SELECT number FROM document WHERE id = ?)",
+            (save, epoch, bytes.fromhex(document_id)),
+        )
+
+    def exists(self, document_id: str) -> bool:
+        return self._store.row("SELECT 1 FROM document WHERE id = ?", (_key(document_id),)) is not None
+
     def set_shared(self, document_id: str, shared: bool) -> None:
         self._store.run("UPDATE document SET shared = ? WHERE id = ?", (int(shared), bytes.fromhex(document_id)))
 
@@ -171,9 +201,10 @@ class Documents:
         found: list[Any] = json.loads(text)
         return found
 
-    def change_time(self, change: bytes) -> int:
-        row = self._store.row("SELECT time FROM change WHERE hash = ?", (change,))
-        return int(row[0]) if row else 0
+    def written(self, change: bytes) -> tuple[str, int]:
+        """(author, time) of a change; ("", 0) when it was not kept."""
+        row = self._store.row("SELECT author, time FROM change WHERE hash = ?", (change,))
+        return (str(row[0]), int(row[1])) if row else ("", 0)
 
     def replica(self, document_id: str) -> Replica:
         save, epoch, actor = self._row(
@@ -263,11 +294,7 @@ class Documents:
                 yield bytes(key).hex(), json.loads(text)
 
     def _row(self, document_id: str, columns: str, join: str = "") -> Row:
-        try:
-            key = bytes.fromhex(document_id)
-        except ValueError:
-            key = b""
-        row = self._store.row(f"SELECT {columns} FROM document {join} WHERE id = ?", (key,))
+        row = self._store.row(f"SELECT {columns} FROM document {join} WHERE id = ?", (_key(document_id),))
         if row is None:
             raise NotFound(f"no document {document_id[:40]!r}")
         return row
@@ -285,6 +312,13 @@ class Documents:
         kinds = {fields["kind"] for fields in state["entries"].values()}
         for kind in kinds:
             self._store.run("INSERT INTO holding (kind, document) VALUES (?, ?)", (kind, number))
+
+
+def _key(document_id: str) -> bytes:
+    try:
+        return bytes.fromhex(document_id)
+    except ValueError:
+        return b""
 
 
 def readable(state: State) -> str:
@@ -322,13 +356,9 @@ _NONE = dict.fromkeys(SECTION_ENTRY, 0)
 
 
 def _summary(row: Row) -> Summary:
-    place, key, kind, title, type_code, class_code, date, author, confidentiality, counts, attachments, shared = row[:12]
-    return Summary(
-        bytes(key).hex(), kind, title, type_code, class_code, date, author, confidentiality,
-        _NONE | json.loads(counts),
-        attachments_of(json.loads(attachments)) if attachments != "{}" else (),
-        bool(shared), place,
-    )  # fmt: skip
+    place, key, *texts, counts, attachments, shared = row[:12]
+    files = attachments_of(json.loads(attachments)) if attachments != "{}" else ()
+    return Summary(bytes(key).hex(), *texts, _NONE | json.loads(counts), files, bool(shared), place)
 
 
 def _clashes(conflicts: Sequence[Clash]) -> str:
