@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vault.encoding import Shape, blob, integer, list_of, one_of, text
+from vault.encoding import Shape, blob, integer, list_of, one_of
 from vault.errors import Replayed, TooLarge
 from vault.primitives import (
     KEY,
@@ -53,21 +53,6 @@ INNER = Shape(
     limit=MAX_BODY + 40_000,
 )
 OUTER = Shape("envelope", {"inner": blob(at_most=INNER.limit), "sig": blob(SIGNATURE)}, limit=INNER.limit + 200)
-
-CLAIM = Shape(
-    "change",
-    {
-        "actor": blob(at_most=64),
-        "seq": integer(1),
-        "deps": list_of(blob(KEY), at_most=1000),
-        "hash": blob(KEY),
-        "data": blob(at_most=MAX_BODY),
-    },
-)
-WRITER = Shape("writer", {"sign": blob(KEY), "name": text(200), "role": text(60), "right": one_of("read", "edit")})
-# The edition opens a channel: the whole document as one change, and who may write in this epoch.
-EDITION = Shape("edition", {"change": CLAIM.check, "writers": list_of(WRITER.check, at_most=256)}, limit=MAX_BODY)
-CHANGES = Shape("changes", {"changes": list_of(CLAIM.check, at_most=1000)}, limit=MAX_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +113,7 @@ def seal(
     return seal_box(key, "elpis-env", pad(outer), _aad(channel), nonce=nonce), hash32(inner)
 
 
-def open(key: bytes, channel: bytes, data: bytes) -> Inner:  # noqa: A001  (the glossary's word)
+def open(key: bytes, channel: bytes, data: bytes) -> Inner:
     """The envelope's content. CannotOpen, Malformed, BadSignature, SuiteRefused; Replayed from another channel."""
     if len(data) > MAX_ENVELOPE:
         raise TooLarge(f"an envelope of {len(data)} bytes, at most {MAX_ENVELOPE}")

@@ -25,6 +25,16 @@ DENIED_ROLES = (
     "payer", "insurer", "insurance", "complementary_insurer", "mutual", "mutuelle", "assureur", "assurance", "broker",
     "courtier", "employer", "employeur", "occupational_insurer", "bank", "banque",
 )  # fmt: skip
+# Other words for the same roles, French and English, so that a form filled in either language says the same.
+ALIASES = {
+    "physician": "doctor", "medecin": "doctor", "gp": "doctor", "general_practitioner": "doctor", "surgeon": "doctor",
+    "chirurgien": "doctor", "anaesthetist": "doctor", "anesthesiste": "doctor", "medecin_generaliste": "doctor",
+    "dentiste": "dentist", "chirurgien_dentiste": "dentist", "pharmacien": "pharmacist", "pharmacienne": "pharmacist",
+    "pharmacy": "pharmacist", "pharmacie": "pharmacist", "infirmier": "nurse", "infirmiere": "nurse",
+    "sage_femme": "midwife", "kinesitherapeute": "physiotherapist", "biologiste": "biologist", "lab": "laboratory",
+    "laboratoire": "laboratory", "hopital": "hospital", "clinic": "hospital", "clinique": "hospital",
+    "aidant": "caregiver", "soignant": "other_professional", "professional": "other_professional",
+}  # fmt: skip
 MAX_DAYS = 90
 DAY = 86_400
 
@@ -77,16 +87,23 @@ class Certificate:
 
 
 def fold_role(role: str) -> str:
-    """A role as it is compared: no case, accents, spaces or hyphens."""
+    """A role as it is compared: no case, accents, spaces or hyphens, one word for one role."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", role.casefold()) if not unicodedata.combining(c))
-    return "_".join(plain.replace("-", " ").replace("_", " ").split())
+    folded = "_".join(plain.replace("-", " ").replace("_", " ").split())
+    return ALIASES.get(folded, folded)
+
+
+def refuse_payer(role: str) -> None:
+    """RoleDenied when this is a payer's role."""
+    folded = fold_role(role)
+    if folded in DENIED_ROLES:
+        raise RoleDenied("nothing is ever granted to a payer", role=folded, payer=True)
 
 
 def check_role(role: str) -> str:
     """The folded role; RoleDenied for a payer's and for every role that is not on the list."""
+    refuse_payer(role)
     folded = fold_role(role)
-    if folded in DENIED_ROLES:
-        raise RoleDenied("nothing is ever granted to a payer", role=folded, payer=True)
     if folded not in ROLES:
         raise RoleDenied("this role is not one that can be granted to", role=folded, payer=False)
     return folded

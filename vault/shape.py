@@ -59,8 +59,8 @@ def check_state(state: Mapping[str, Mapping[str, Any]]) -> None:
 def to_state(document: Document, sealed: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
     """The document as a replica holds it. `sealed` are the attachments' fields by SHA-256."""
     meta = {name: getattr(document, name) for name in META_FIELDS if getattr(document, name) != ""}
-    entries = {
-        entry.id: {"kind": entry.kind} | {name: value for name, value in entry.fields.items() if value is not None}
+    entries: dict[str, dict[str, Any]] = {
+        entry.id: {"kind": entry.kind, **{name: value for name, value in entry.fields.items() if value is not None}}
         for entry in document.entries
     }
     attachments = {sha256: dict(fields) for sha256, fields in (sealed or {}).items()}
@@ -78,6 +78,25 @@ def to_document(state: Mapping[str, Mapping[str, Any]], document_id: str = "") -
     return replace(document, **{"confidentiality": "", "kind": CLINICAL, **meta})
 
 
+def edits_between(
+    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, tuple[str, ...], Any] | tuple[str, tuple[str, ...]]]:
+    """The edits that lead from one state to the other, by paths of the state."""
+    edits: list[tuple[str, tuple[str, ...], Any] | tuple[str, tuple[str, ...]]] = []
+    for part in PARTS:
+        for key, value in after[part].items():
+            old = before[part].get(key)
+            if value == old:
+                continue
+            if isinstance(value, Mapping) and isinstance(old, Mapping):
+                edits += [("set", (part, key, name), new) for name, new in value.items() if old.get(name, ...) != new]
+                edits += [("delete", (part, key, name)) for name in old if name not in value]
+            else:
+                edits.append(("set", (part, key), value))
+        edits += [("delete", (part, key)) for key in before[part] if key not in after[part]]
+    return edits
+
+
 def attachments_of(part: Mapping[str, Mapping[str, Any]]) -> tuple[Attachment, ...]:
     return tuple(
         Attachment(sha256, fields["media_type"], fields["size"], fields.get("name", ""))
@@ -89,7 +108,7 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     for name, value in meta.items():
         if name not in _META:
             raise InputRefused(f"a document has no field {name[:40]!r}")
-        if not _is_text(value, MAX_TEXT if name == "text" else MAX_SHORT):
+        if not is_text(value, MAX_TEXT if name == "text" else MAX_SHORT):
             raise InputRefused(f"the document's {name} is not text of an acceptable length")
     if meta.get("kind") not in DOCUMENT_KINDS:
         raise InputRefused("the document is of an unknown kind")
@@ -102,7 +121,7 @@ def _check_entry(entry_id: str, fields: Any) -> None:
         raise InputRefused("an entry is of an unknown kind or has an unknown field")
     for name, value in fields.items():
         if isinstance(value, str):
-            if not _is_text(value, MAX_VALUE):
+            if not is_text(value, MAX_VALUE):
                 raise InputRefused(f"the entry's {name} is not text of an acceptable length", limit=MAX_VALUE)
         elif value is not None and (not isinstance(value, int) or abs(value) > MAX_WHOLE):
             raise InputRefused(f"the entry's {name} is neither text, a whole number nor true or false")
@@ -112,7 +131,7 @@ def _check_attachment(sha256: str, fields: Any) -> None:
     if not _SHA.fullmatch(sha256) or not isinstance(fields, Mapping) or not fields.keys() <= _ATTACHMENT:
         raise InputRefused("an attachment is a map of known fields under its SHA-256")
     for name in ATTACHMENT_TEXT:
-        if not _is_text(fields.get(name, ""), MAX_SHORT):
+        if not is_text(fields.get(name, ""), MAX_SHORT):
             raise InputRefused(f"the attachment's {name} is not text of an acceptable length")
     for name in ATTACHMENT_NUMBERS:
         value = fields.get(name)
@@ -122,7 +141,7 @@ def _check_attachment(sha256: str, fields: Any) -> None:
         raise InputRefused("the attachment has no usable key or hash")
 
 
-def _is_text(value: Any, limit: int) -> bool:
+def is_text(value: Any, limit: int) -> bool:
     if not isinstance(value, str) or len(value) > limit:
         return False
     if value.isascii():

@@ -11,20 +11,30 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from vault import passphrase as phrases
 from vault.attachment import Progress
 from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultExists
 from vault.head import Head
+from vault.identity import Identity
 from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
 from vault.primitives import BoxKey, SigningKey, make_id, make_key
 from vault.quarantine import Quarantine
 from vault.record import Record
 from vault.recovery import RecoveryKit
+from vault.roster import derive_device_id, derive_head, make_first
 from vault.store.connection import Store
 from vault.store.documents import Documents
+
+if TYPE_CHECKING:
+    from vault.feeding import Feeding
+    from vault.people import People
+    from vault.sharing import Sharing
+    from vault.visiting import Visiting
 
 __all__ = ["Progress", "Vault"]
 
@@ -76,7 +86,7 @@ class Vault(Record):
             store = Store.open(path / STORE, key.derive("elpis-store"), create=True)
             try:
                 about = {"name": name.strip(), "birth": birth, "role": role, "language": language}
-                _furnish(store, about, kit, int(clock()))
+                _furnish(store, vault_id, about, kit, int(clock()))
                 head = Head(path / HEAD, key.derive("elpis-head"), vault_id, store)
                 head.accept()
                 # The keyslots come last: a vault exists when it can be opened.
@@ -165,6 +175,46 @@ class Vault(Record):
         """A key of this vault for one registered purpose."""
         return self._key.derive(label, context)
 
+    # The other rooms of the house, entered when they are first needed: a list of documents needs none of them.
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The holder's own keys."""
+        sign = SigningKey.from_seed(self.keyring.need("identity-sign"))
+        return Identity(self.holder_name, self.role, sign, BoxKey.from_secret(self.keyring.need("identity-box")))
+
+    @cached_property
+    def device_id(self) -> bytes:
+        return derive_device_id(SigningKey.from_seed(self.keyring.need("device-sign")).public)
+
+    @cached_property
+    def roster_head(self) -> bytes:
+        return derive_head(self.meta_bytes("roster"))
+
+    @cached_property
+    def people(self) -> People:
+        from vault.people import People
+
+        return People(self.store, self.identity, lambda: self.clock())
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        from vault.sharing import Sharing
+
+        return Sharing(self)
+
+    @cached_property
+    def visiting(self) -> Visiting:
+        from vault.visiting import Visiting
+
+        return Visiting(self)
+
+    @cached_property
+    def feeding(self) -> Feeding:
+        from vault.feeding import Feeding
+
+        return Feeding(self)
+
     def __enter__(self) -> Vault:
         return self
 
@@ -174,9 +224,7 @@ class Vault(Record):
         self.lock()
 
     @classmethod
-    def _opened(
-        cls, path: Path, slots: Keyslots, key: VaultKey, busy: int, *, accept_older: bool = False
-    ) -> Vault:
+    def _opened(cls, path: Path, slots: Keyslots, key: VaultKey, busy: int, *, accept_older: bool = False) -> Vault:
         store = Store.open(path / STORE, key.derive("elpis-store"))
         try:
             head = Head(path / HEAD, key.derive("elpis-head"), slots.vault_id, store)
@@ -192,7 +240,7 @@ class Vault(Record):
         return vault
 
 
-def _furnish(store: Store, about: Mapping[str, str], kit: RecoveryKit, now: int) -> None:
+def _furnish(store: Store, vault_id: bytes, about: Mapping[str, str], kit: RecoveryKit, now: int) -> None:
     """What a vault holds from its first moment: who it is of, and the keys of this device and of its holder."""
     keyring = Keyring(store)
     with store.transaction():
@@ -200,9 +248,14 @@ def _furnish(store: Store, about: Mapping[str, str], kit: RecoveryKit, now: int)
             _set_meta(store, name, value)
         _set_meta(store, "made", str(now))
         _set_meta(store, "root", kit.root_key().public)
+        signs, boxes = {}, {}
         for owner in ("device", "identity"):
-            keyring.put(f"{owner}-sign", SigningKey.make().seed)
-            keyring.put(f"{owner}-box", BoxKey.make().secret)
+            signs[owner], boxes[owner] = SigningKey.make(), BoxKey.make()
+            keyring.put(f"{owner}-sign", signs[owner].seed)
+            keyring.put(f"{owner}-box", boxes[owner].secret)
+        _set_meta(
+            store, "roster", make_first(kit.root_key(), vault_id, signs["device"].public, boxes["device"].public, now)
+        )
 
 
 def _take_up_again(store: Store, head: Head) -> None:

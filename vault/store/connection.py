@@ -122,7 +122,8 @@ class Store:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         with self._lock, _mapped():
-            return self._opened().execute(sql, params).fetchall()
+            found: list[Row] = self._opened().execute(sql, params).fetchall()
+            return found
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         with self._lock, _mapped():
@@ -142,6 +143,21 @@ class Store:
         """The rowid of the new row."""
         with self.transaction(), _mapped():
             return int(self._connection.execute(sql, params).lastrowid or 0)
+
+    @contextmanager
+    def wiping(self) -> Iterator[None]:
+        """A transaction whose deleted bytes are overwritten, in the database and in its write-ahead log."""
+        with self._lock:
+            with _mapped():
+                self._opened().execute("PRAGMA secure_delete = ON").fetchone()
+            try:
+                with self.transaction():
+                    yield
+                with _mapped():
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                with _mapped():
+                    self._connection.execute("PRAGMA secure_delete = OFF").fetchone()
 
     def backup(self, target: Path) -> None:
         """A consistent encrypted copy, under the same key."""

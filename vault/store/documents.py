@@ -84,9 +84,8 @@ class Documents:
         """The document after a local edit or a merge: every reading of it follows the replica."""
         with self._store.transaction():
             number, place, date, added = self._row(document_id, "number, place, date, added")
-            moved = place if state["meta"].get("date", "") == date else self._free_place(
-                state["meta"].get("date", ""), added
-            )
+            dated = state["meta"].get("date", "")
+            moved = place if dated == date else self._free_place(dated, added)
             self._store.run(
                 "UPDATE document SET place = ?, kind = ?, title = ?, type_code = ?, class_code = ?, date = ?,"
                 " author = ?, confidentiality = ?, counts = ?, attachments = ? WHERE number = ?",
@@ -104,7 +103,7 @@ class Documents:
     def record(
         self, document_id: str, epoch: int, change: Change, author: str, time: int, *, pushed: bool = False
     ) -> None:
-        """Keeps a change of a shared document. `sealed` stays empty until the change is in its envelope."""
+        """Keeps a change of a shared document. `pushed` once it needs no envelope any more."""
         self._store.run(
             "INSERT INTO change (hash, document, epoch, actor, seq, deps, bytes, author, time, pushed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -113,6 +112,21 @@ class Documents:
                 b"".join(change.deps), change.data, author, time, int(pushed),
             ),
         )  # fmt: skip
+
+    def unpushed(self) -> list[tuple[str, int, Change]]:
+        """(document, epoch, change) of every change of this device that is in no envelope yet, in order."""
+        from vault.replica import Change
+
+        rows = self._store.rows(
+            "SELECT document, epoch, hash, actor, seq, deps, bytes FROM change WHERE pushed = 0 ORDER BY document, epoch, seq"
+        )
+        return [
+            (row[0].hex(), row[1], Change(row[2], row[3], row[4], _hashes(row[5]), row[6]))
+            for row in rows
+        ]  # fmt: skip
+
+    def set_pushed(self, change: bytes) -> None:
+        self._store.run("UPDATE change SET pushed = 1 WHERE hash = ?", (change,))
 
     def edit(self, document_id: str, edits: Sequence[Edit], *, author: str, time: int) -> None:
         """One change of this device, in the name of `author`: the holder, or whose late change is replayed here."""
@@ -321,6 +335,10 @@ def _key(document_id: str) -> bytes:
         return b""
 
 
+def _hashes(joined: bytes) -> tuple[bytes, ...]:
+    return tuple(joined[at : at + 32] for at in range(0, len(joined), 32))
+
+
 def readable(state: State) -> str:
     """What search looks through and cuts excerpts from."""
     meta = state["meta"]
@@ -358,13 +376,20 @@ _NONE = dict.fromkeys(SECTION_ENTRY, 0)
 def _summary(row: Row) -> Summary:
     place, key, *texts, counts, attachments, shared = row[:12]
     files = attachments_of(json.loads(attachments)) if attachments != "{}" else ()
-    return Summary(bytes(key).hex(), *texts, _NONE | json.loads(counts), files, bool(shared), place)
+    kind, title, type_code, class_code, date, author, confidentiality = texts
+    return Summary(
+        bytes(key).hex(), kind, title, type_code, class_code, date, author, confidentiality,
+        _NONE | json.loads(counts), files, bool(shared), place,
+    )  # fmt: skip
 
 
 def _clashes(conflicts: Sequence[Clash]) -> str:
-    return _json([
-        [clash.path, [[side.value, side.actor.hex(), side.change.hex()] for side in clash.sides]] for clash in conflicts
-    ])
+    return _json(
+        [
+            [clash.path, [[side.value, side.actor.hex(), side.change.hex()] for side in clash.sides]]
+            for clash in conflicts
+        ]
+    )
 
 
 def _json(value: object) -> str:

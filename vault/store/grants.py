@@ -164,7 +164,9 @@ class GrantStore:
         )
 
     def openings(self) -> list[OpeningRow]:
-        rows = self._store.rows("SELECT number, position, time, documents, why, state, detail FROM opening ORDER BY time")
+        rows = self._store.rows(
+            "SELECT number, position, time, documents, why, state, detail FROM opening ORDER BY time"
+        )
         return [
             OpeningRow(row[0], row[1], row[2], _ids(row[3]), row[4], row[5], row[6])
             for row in rows
@@ -199,7 +201,9 @@ class GrantStore:
         return VisitRow(*row) if row else None
 
     def visits(self) -> list[VisitRow]:
-        return [VisitRow(*row) for row in self._store.rows(f"SELECT {_VISIT} FROM visit ORDER BY received DESC, rowid DESC")]
+        return [
+            VisitRow(*row) for row in self._store.rows(f"SELECT {_VISIT} FROM visit ORDER BY received DESC, rowid DESC")
+        ]
 
     def visit_items(self, number: bytes) -> list[VisitItem]:
         rows = self._store.rows("SELECT * FROM visit_item WHERE number = ? ORDER BY document", (number,))
@@ -221,9 +225,7 @@ class GrantStore:
         return int(row[0]) if row else 0
 
     def set_opened(self, number: bytes, document: bytes, now: int) -> None:
-        self._store.run(
-            "UPDATE visit_item SET opened = ? WHERE number = ? AND document = ?", (now, number, document)
-        )
+        self._store.run("UPDATE visit_item SET opened = ? WHERE number = ? AND document = ?", (now, number, document))
 
     def end_visit(self, number: bytes) -> list[bytes]:
         """Everything that could open it is wiped; the addresses of its mailboxes are returned, to be forgotten too."""
@@ -254,7 +256,15 @@ class GrantStore:
     # Deposits
 
     def add_deposit(
-        self, deposit_id: bytes, sender: bytes, name: str, role: str, title: str, sealed: bytes | None, now: int, state: str
+        self,
+        deposit_id: bytes,
+        sender: bytes,
+        name: str,
+        role: str,
+        title: str,
+        sealed: bytes | None,
+        now: int,
+        state: str,
     ) -> bool:
         """False when this very deposit came before."""
         return bool(

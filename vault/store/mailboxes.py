@@ -87,6 +87,11 @@ class MailboxStore:
         )
         return Mailbox(*row) if row else None
 
+    def shared(self) -> list[tuple[bytes, str]]:
+        """(document, relay) of this vault's documents that have an open channel."""
+        rows = self._store.rows("SELECT document, relay FROM mailbox WHERE kind = 'channel' AND state = 'open'")
+        return [(row[0], row[1]) for row in rows]
+
     def set_state(self, address: bytes, state: str) -> None:
         self._store.run("UPDATE mailbox SET state = ? WHERE address = ?", (state, address))
 
@@ -99,6 +104,10 @@ class MailboxStore:
         """The relay's chain was followed to `count`."""
         self._store.run("UPDATE mailbox SET count = ?, chain = ? WHERE address = ?", (count, chain, address))
         self._store.run("INSERT OR REPLACE INTO link VALUES (?, ?, ?)", (address, count, chain))
+
+    def remember(self, address: bytes, position: int, chain: bytes) -> None:
+        """The relay signed this chain at this position, though it was not followed up to it yet."""
+        self._store.run("INSERT OR IGNORE INTO link VALUES (?, ?, ?)", (address, position, chain))
 
     def link(self, address: bytes, position: int) -> bytes | None:
         if position == 0:

@@ -60,7 +60,7 @@ CREATE TABLE replica_archive (
     PRIMARY KEY (document, epoch)
 );
 
--- Changes of shared documents (epoch >= 1). `deps` are concatenated 32-byte hashes; `sealed` is the envelope.
+-- Changes of shared documents (epoch >= 1). `deps` are concatenated 32-byte hashes; `pushed`: needs no envelope any more.
 CREATE TABLE change (
     hash BLOB PRIMARY KEY,
     document BLOB NOT NULL,
@@ -71,7 +71,6 @@ CREATE TABLE change (
     bytes BLOB NOT NULL,
     author TEXT NOT NULL,
     time INTEGER NOT NULL,
-    sealed BLOB,
     pushed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX change_document ON change (document, epoch);

@@ -1,0 +1,236 @@
+"""A granted document while a professional has it open: read, follow, write back. In memory only, unless the patient
+allowed an offline visit; gone when this object is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sync import envelope
+from sync.client import RelayRefused, RelayUnreachable, Seen
+from vault.attachment import open_file, seal_file
+from vault.channel import ZERO, encode_changes, own_sender_key
+from vault.document import Conflict, Document, Value
+from vault.errors import AccessEnded, ForeignChange, NotFound, Replayed, RightMissing, VerificationFailed
+from vault.outbox import Outbox
+from vault.primitives import make_id, make_key
+from vault.replica import Edit, conflicts, edit, flatten
+from vault.shape import to_document
+from vault.store.mailboxes import MailboxStore
+from vault.visiting import Unlocked
+
+if TYPE_CHECKING:
+    from sync.exchange import Exchange
+    from vault.vault import Vault
+
+
+class OpenDocument:
+    """One opened document. `id` and `visit_id` are hex; `until` in seconds since 1970; `right` is read or edit."""
+
+    def __init__(self, exchange: Exchange, vault: Vault, unlocked: Unlocked) -> None:
+        self._exchange = exchange
+        self._vault = vault
+        self._unlocked = unlocked
+        self._channel = vault.visiting.channel(unlocked)
+        self._seen = Seen()
+        self._actor = make_id()
+        self._names: dict[bytes, tuple[str, int]] = {}
+        self._outbox = Outbox(vault)
+        self._mailboxes = MailboxStore(vault.store)
+        self.id = unlocked.item.document.hex()
+        self.visit_id = unlocked.visit.number.hex()
+        self.patient = unlocked.visit.patient
+        self.right = unlocked.visit.right
+        self.until = unlocked.visit.until
+        self.offline = False
+
+    @classmethod
+    def kept(cls, exchange: Exchange, vault: Vault, unlocked: Unlocked) -> OpenDocument:
+        """From the copy that the patient allowed to keep."""
+        opened = cls(exchange, vault, unlocked)
+        opened._channel.save = unlocked.replica
+        opened.offline = True
+        return opened
+
+    @property
+    def document(self) -> Document:
+        """As it stands now, with conflicts. AccessEnded past the end."""
+        self._still_open()
+        document = to_document(flatten(self._channel.save), self.id)
+        clashes = tuple(
+            Conflict(
+                clash.path[1] if clash.path[0] == "entries" else "",
+                clash.path[-1],
+                tuple((side.value, *self._who(side.actor, side.change)) for side in clash.sides),
+            )
+            for clash in conflicts(self._channel.save)
+        )
+        return replace(document, conflicts=clashes)
+
+    def refresh(self) -> bool:
+        """Take what is new in the channel; whether anything was. AccessEnded when it is closed to this reader."""
+        self._still_open()
+        unlocked = self._unlocked
+        item, content, visit = unlocked.item, unlocked.content, unlocked.visit
+        messages, seen = self._exchange.read_channel(
+            visit.relay, visit.relay_key, item.mailbox, content.read, self._seen
+        )
+        changed = False
+        for message in messages:
+            with suppress(Replayed):
+                changed |= self._take(message.body)
+        self._seen = seen
+        if not self._channel.save:
+            raise VerificationFailed("the document's edition is not in its channel")
+        if changed:
+            self._vault.visiting.keep(unlocked, self._channel.save)
+        return changed
+
+    def set_entry(self, entry_id: str | None, kind: str, fields: dict[str, Value]) -> str:
+        """Add an entry (`entry_id` None) or amend one; its id. RightMissing without the right to edit."""
+        edits: list[Edit] = []
+        if entry_id is None:
+            entry_id = make_id().hex()
+            values = {"kind": kind, **{name: value for name, value in fields.items() if value is not None}}
+            edits.append(("set", ("entries", entry_id), values))
+        else:
+            if entry_id not in flatten(self._channel.save)["entries"]:
+                raise NotFound("no such entry in this document")
+            for name, value in fields.items():
+                path = ("entries", entry_id, name)
+                edits.append(("delete", path) if value is None else ("set", path, value))
+        self.write(edits)
+        return entry_id
+
+    def add_entries(self, entries: list[tuple[str, dict[str, Value]]]) -> list[str]:
+        """Several new entries (kind, fields) as one change."""
+        ids = [make_id().hex() for _ in entries]
+        self.write(
+            [
+                ("set", ("entries", entry_id), {"kind": kind, **{n: v for n, v in fields.items() if v is not None}})
+                for entry_id, (kind, fields) in zip(ids, entries, strict=True)
+            ]
+        )
+        return ids
+
+    def add_file(self, source: Path | bytes, *, media_type: str, name: str) -> str:
+        """Attach a file to the document; its SHA-256. It lies sealed at the relay until the patient fetches it."""
+        self._need_edit()
+        folder = self._vault.path / "deposits"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        address, owner, token, key = make_key(), make_key(), make_key(), make_key()
+        sealed = seal_file(source, folder / address.hex(), key)
+        tokens = [{"token": token, "right": "read", "until": None}]
+        arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}"}
+        relay = self._unlocked.visit.relay
+        self._mailboxes.queue(relay, "put_blob", address, arguments)
+        fields = {
+            "media_type": media_type, "size": sealed.size, "name": name, "key": key.hex(),
+            "sealed_sha256": sealed.sealed_sha256, "sealed_size": sealed.sealed_size,
+            "blob": address.hex(), "blob_token": token.hex(),
+        }  # fmt: skip
+        self.write([("set", ("attachments", sealed.sha256), fields)])
+        return sealed.sha256
+
+    def write(self, edits: list[Edit]) -> None:
+        """One change: sealed at once (the key is not kept), queued, sent when the relay answers."""
+        self._need_edit()
+        self._still_open()
+        save, change = edit(self._channel.save, self._actor, edits)
+        if change is None:
+            return
+        me, device = self._vault.identity.sign, self._vault.device_id
+        item, content, own = self._unlocked.item, self._unlocked.content, own_sender_key(me.public, device)
+        if content.append is None:
+            raise RightMissing("this grant is for reading")
+        with self._vault.store.transaction():
+            stored = self._mailboxes.senders(item.mailbox).get(own, (0, ZERO))
+            seq, prev = max(stored, self._channel.senders.get(own, (0, ZERO)))
+            data, head = envelope.seal(
+                content.key,
+                me,
+                kind="change",
+                channel=item.mailbox,
+                document=item.document,
+                epoch=item.epoch,
+                device=device,
+                seq=seq + 1,
+                prev=prev,
+                seen=[(item.mailbox, self._seen.count, self._seen.chain)],
+                roster=self._vault.roster_head,
+                time=int(self._vault.clock()),
+                body=encode_changes([change]),
+            )
+            self._mailboxes.put_sender(item.mailbox, own, seq + 1, head)
+            self._outbox.queue_change(self._unlocked.visit.relay, item.mailbox, content.append, data)
+        self._channel.save = save
+        self._channel.senders[own] = (seq + 1, head)
+        self._channel.actors[self._actor] = me.public
+        self._names[change.hash] = (self._vault.identity.name, int(self._vault.clock()))
+        self._vault.visiting.keep(self._unlocked, save)
+        with suppress(RelayUnreachable):
+            self._exchange.push()
+
+    def attachment(self, sha256: str) -> Iterator[bytes]:
+        """The file's bytes, fetched sealed, opened chunk by chunk; the sealed copy is removed afterwards."""
+        self._still_open()
+        fields = flatten(self._channel.save)["attachments"].get(sha256)
+        if fields is None:
+            raise NotFound("this document has no such attachment")
+        folder = self._vault.path / "deposits"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / f"{fields['blob']}.visit"
+        try:
+            self._exchange.fetch(
+                self._unlocked.visit.relay, bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"]), target
+            )
+            with target.open("rb") as sealed:
+                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:
+                    raise VerificationFailed("the file at the relay is not the one that the document names")
+            yield from open_file(target, bytes.fromhex(fields["key"]), fields["size"], sha256=sha256)
+        except RelayRefused as refusal:
+            raise AccessEnded("this file is closed to you now") from refusal
+        finally:
+            target.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the key and the content."""
+        self._channel.save = b""
+        self._names.clear()
+
+    def _take(self, data: bytes) -> bool:
+        try:
+            inner = envelope.open(self._unlocked.content.key, self._unlocked.item.mailbox, data)
+            taken = self._channel.take(inner, self._vault.quarantine.merge)
+        except (VerificationFailed, ForeignChange) as failure:
+            if isinstance(failure, Replayed):
+                raise
+            self._outbox.keep(self._unlocked.item.mailbox, data, failure)
+            return False
+        for applied in taken.applied:
+            self._names[applied.change.hash] = (applied.author, applied.time)
+        return bool(taken.applied)
+
+    def _who(self, actor: bytes, change: bytes) -> tuple[str, str]:
+        name, moment = self._names.get(change, ("", 0))
+        signer = self._channel.actors.get(actor)
+        if not name and signer in self._channel.writers:
+            name = self._channel.writers[signer].name
+        return name, datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+
+    def _need_edit(self) -> None:
+        if self.right != "edit":
+            raise RightMissing("this grant is for reading")
+
+    def _still_open(self) -> None:
+        if self._vault.clock() >= self.until:
+            self.close()
+            self._vault.visiting.close_ended()
+            raise AccessEnded("this grant is over", until=self.until)
+        if not self._channel.save and self._seen.count:
+            raise AccessEnded("this document was closed", until=self.until)

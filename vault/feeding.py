@@ -1,0 +1,264 @@
+"""Feeding a record: deposits in, filed by themselves when the sender is known, waiting for the holder's word otherwise.
+
+Making a deposit needs the recipient's card alone and gives no right to read. Normative text: spec/deposit.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vault.attachment import open_file, seal_file
+from vault.deposit import MAX_INLINE, Deposit, open_deposit, seal_deposit
+from vault.document import Attachment, Document
+from vault.errors import InputRefused, NotFound, VaultError, VerificationFailed
+from vault.identity import Card
+from vault.primitives import hash32, make_key
+from vault.shape import check_state, to_document, to_state
+from vault.store.grants import GrantStore
+from vault.store.mailboxes import MailboxStore
+
+if TYPE_CHECKING:
+    from vault.vault import Vault
+
+MAX_INLINE_TOTAL = 600 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A deposit that waits for the holder's word. `reason`: why it could not be filed by itself."""
+
+    id: str
+    name: str
+    role: str
+    title: str
+    received: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fetch:
+    """A sealed file that lies at a relay: where, how to read it, where to put it. `fields` as in the document."""
+
+    relay: str
+    address: bytes
+    token: bytes
+    target: Path
+    sha256: str
+    fields: Mapping[str, Any]
+
+
+class Feeding:
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._store = vault.store
+        self._grants = GrantStore(vault.store)
+        self._mailboxes = MailboxStore(vault.store)
+        self._folder = vault.path / "deposits"
+
+    # Making
+
+    def deposit(
+        self, card: Card, document: Document, files: Mapping[str, bytes | Path], *, certificate: bytes | None = None
+    ) -> str:
+        """Queue a document for somebody's inbox; its unique id is returned. Nothing of it stays readable here."""
+        if card.inbox is None or card.deposit is None or not card.relay:
+            raise InputRefused("this card has no inbox", hint="ask for a new card, made after a first sync")
+        unique = document.source_id or f"deposit:{make_key().hex()}"
+        with self._store.transaction():
+            described, small = [], 0
+            for attachment in document.attachments:
+                small += attachment.size
+                inline = attachment.size <= MAX_INLINE and small <= MAX_INLINE_TOTAL
+                fields = (
+                    self._inline(files[attachment.sha256]) if inline else self._blob(files[attachment.sha256], card)
+                )
+                described.append(
+                    {
+                        "sha256": bytes.fromhex(attachment.sha256),
+                        "media_type": attachment.media_type,
+                        "name": attachment.name,
+                        "size": attachment.size,
+                        **fields,
+                    }
+                )
+            state = to_state(replace(document, source_id=unique))
+            sealed = seal_deposit(
+                self._vault.identity,
+                card.box,
+                card=self._vault.people.card(),
+                certificate=certificate,
+                authority=None,
+                unique=unique,
+                relay=card.relay,
+                state=state,
+                files=described,
+                now=int(self._vault.clock()),
+            )
+            self._mailboxes.queue(card.relay, "append", card.inbox, {"token": card.deposit}, sealed)
+        return unique
+
+    def _inline(self, source: bytes | Path) -> dict[str, Any]:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        return {
+            "inline": data, "blob": None, "token": None, "key": None, "sealed_sha256": None, "sealed_size": 0,
+        }  # fmt: skip
+
+    def _blob(self, source: bytes | Path, card: Card) -> dict[str, Any]:
+        """The file sealed under a key of its own, to be put at the recipient's relay before the deposit."""
+        address, owner, token, key = make_key(), make_key(), make_key(), make_key()
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        target = self._folder / address.hex()
+        sealed = seal_file(source, target, key)
+        tokens = [{"token": token, "right": "read", "until": None}]
+        arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}"}
+        self._mailboxes.queue(card.relay, "put_blob", address, arguments)
+        return {
+            "inline": None,
+            "blob": address,
+            "token": token,
+            "key": key,
+            "sealed_sha256": bytes.fromhex(sealed.sealed_sha256),
+            "sealed_size": sealed.sealed_size,
+        }
+
+    # Taking
+
+    def receive(self, statement: bytes) -> tuple[str, str, str]:
+        """Take a deposit from the inbox: (id, "known" or "waiting" or "repeated", title). Nothing is filed yet."""
+        deposit = open_deposit(statement, self._vault.identity)
+        check_state(deposit.state)
+        deposit_id = hash32(deposit.sender.id + deposit.unique.encode())[:16]
+        title = str(deposit.state["meta"].get("title", ""))[:500]
+        people, sender = self._vault.people, deposit.sender
+        known = people.get(sender.id) is not None or people.vouched(sender, deposit.certificate)
+        state = "known" if known else "waiting"
+        now = int(self._vault.clock())
+        fresh = self._grants.add_deposit(deposit_id, sender.id, sender.name, sender.role, title, statement, now, state)
+        return deposit_id.hex(), state if fresh else "repeated", title
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Deposits of people whom this vault does not know, oldest first."""
+        return tuple(
+            Waiting(row[0].hex(), row[2], row[3], row[4], row[5], row[6]) for row in self._grants.deposits("waiting")
+        )
+
+    def find(self, prefix: str) -> Waiting:
+        low = prefix.strip().casefold()
+        fitting = [item for item in self.waiting() if len(low) >= 4 and item.id.startswith(low)]
+        if len(fitting) != 1:
+            raise NotFound(f"{len(fitting)} waiting deposits fit {prefix!r}", wanted=prefix)
+        return fitting[0]
+
+    def accept(self, deposit_id: str) -> None:
+        """The holder takes it: the next sync files it."""
+        self._grants.settle_deposit(bytes.fromhex(deposit_id), "known", None)
+
+    def refuse(self, deposit_id: str) -> None:
+        self._grants.settle_deposit(bytes.fromhex(deposit_id), "refused", None, "refused by the holder")
+
+    def to_file(self) -> tuple[str, ...]:
+        """Ids of the deposits that are to be filed now."""
+        return tuple(row[0].hex() for row in self._grants.deposits("known"))
+
+    def fetches(self, deposit_id: str) -> tuple[Fetch, ...]:
+        """What must be fetched from a relay before `file`."""
+        deposit = self._opened(deposit_id)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        return tuple(
+            Fetch(deposit.relay, file["blob"], file["token"], self._folder / file["blob"].hex(), sha256, fields)
+            for sha256, file, fields in _sealed_files(deposit)
+        )
+
+    def missing_files(self) -> tuple[Fetch, ...]:
+        """Files that grantees attached to shared documents and that are still at the relay alone."""
+        found = []
+        for document_id, relay in self._mailboxes.shared():
+            for sha256, fields in self._vault.documents.flat(document_id.hex())["attachments"].items():
+                if fields.get("blob") and not self._vault.sealed_path(fields["sealed_sha256"]).exists():
+                    self._folder.mkdir(mode=0o700, exist_ok=True)
+                    address, token = bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"])
+                    target = self._folder / fields["blob"]
+                    found.append(Fetch(relay, address, token, target, sha256, fields))
+        return tuple(found)
+
+    def take_file(self, fetched: Fetch) -> None:
+        """Keep a fetched file when it is the one that the document names; VerificationFailed otherwise, and it goes."""
+        fields = fetched.fields
+        try:
+            with fetched.target.open("rb") as sealed:
+                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:
+                    raise VerificationFailed("the file at the relay is not the one that the document names")
+            key = bytes.fromhex(fields["key"])
+            for _ in open_file(fetched.target, key, fields["size"], sha256=fetched.sha256):
+                pass
+        except VerificationFailed:
+            fetched.target.unlink(missing_ok=True)
+            raise
+        fetched.target.rename(self._vault.sealed_path(fields["sealed_sha256"]))
+
+    def file(self, deposit_id: str) -> tuple[str, Document]:
+        """File a deposit as a document of this vault: (document id, document). Twice adds nothing."""
+        number = bytes.fromhex(deposit_id)
+        deposit = self._opened(deposit_id)
+        source = f"deposit:{deposit.sender.id.hex()}:{deposit.unique}"[:1000]
+        here = self._vault.find_source(source) or self._vault.find_source(deposit.unique)
+        if here is None:
+            document = self._document(deposit, source)
+            for fetch in self.fetches(deposit_id):
+                self.take_file(fetch)
+            edits = [("set", ("attachments", sha256), dict(fields)) for sha256, _, fields in _sealed_files(deposit)]
+            with self._store.transaction():
+                here = self._vault.add(document, _inline_files(deposit))
+                self._vault.edit(here, edits)
+                self._grants.settle_deposit(number, "filed", bytes.fromhex(here))
+        else:
+            self._grants.settle_deposit(number, "filed", bytes.fromhex(here), "already there")
+            for _, file, _ in _sealed_files(deposit):
+                (self._folder / file["blob"].hex()).unlink(missing_ok=True)
+        return here, self._vault.read(here)
+
+    def fail(self, deposit_id: str, failure: VaultError) -> None:
+        """What was promised did not come: the deposit waits, with the reason."""
+        self._grants.settle_deposit(bytes.fromhex(deposit_id), "waiting", None, failure.code)
+
+    def _document(self, deposit: Deposit, source: str) -> Document:
+        stated = to_document({**deposit.state, "attachments": {}})
+        by = deposit.sender.name
+        # Who signed is shown whatever the document states of its author.
+        author = stated.author if by in stated.author else f"{stated.author} ({by})" if stated.author else by
+        attachments = tuple(_attachment(file) for file in deposit.files if file["inline"] is not None)
+        return replace(stated, id="", source_id=source, author=author[:1000], attachments=attachments)
+
+    def _opened(self, deposit_id: str) -> Deposit:
+        row = self._grants.deposit(bytes.fromhex(deposit_id))
+        if row is None or row[2] is None:
+            raise NotFound("no such deposit", wanted=deposit_id)
+        return open_deposit(row[2], self._vault.identity)
+
+
+def _attachment(file: Mapping[str, Any]) -> Attachment:
+    return Attachment(file["sha256"].hex(), file["media_type"], file["size"], file["name"])
+
+
+def _inline_files(deposit: Deposit) -> dict[str, bytes]:
+    return {file["sha256"].hex(): file["inline"] for file in deposit.files if file["inline"] is not None}
+
+
+def _sealed_files(deposit: Deposit) -> list[tuple[str, Mapping[str, Any], dict[str, Any]]]:
+    """(sha256, the file as it was stated, the attachment's fields) of every file that is not inside."""
+    found = []
+    for file in deposit.files:
+        if file["inline"] is not None:
+            continue
+        if any(file[name] is None for name in ("blob", "token", "key", "sealed_sha256")):
+            raise VerificationFailed("a file of this deposit is neither inside nor at a relay")
+        fields = {
+            "media_type": file["media_type"], "size": file["size"], "name": file["name"], "key": file["key"].hex(),
+            "sealed_sha256": file["sealed_sha256"].hex(), "sealed_size": file["sealed_size"], "blob": "", "blob_token": "",
+        }  # fmt: skip
+        found.append((file["sha256"].hex(), file, fields))
+    return found

@@ -1,0 +1,231 @@
+"""The people whom a vault knows: their cards, certificates, pinned authorities, and whether they may be granted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vault.certificate import (
+    Authority,
+    Certificate,
+    check_certificate,
+    check_role,
+    issuer_of,
+    read_authority,
+    read_certificate,
+    refuse_payer,
+)
+from vault.errors import InputRefused, NotCertified, NotFound, VerificationFailed, WrongRecipient
+from vault.identity import Card, Identity, derive_safety_number, make_card, print_card, read_card
+from vault.primitives import make_key
+from vault.store.connection import Store
+from vault.store.mailboxes import MailboxStore
+from vault.store.people import PeopleStore, PersonRow
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody known. `reason` is the failure class for which a grant would be refused, "" when it would not."""
+
+    id: str
+    name: str
+    role: str
+    certified: bool
+    certificate_id: str
+    met: bool
+    reason: str
+    card: Card
+
+
+class People:
+    """Cards in and out; who is certified, met, or denied."""
+
+    def __init__(self, store: Store, identity: Identity, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._people = PeopleStore(store)
+        self._mailboxes = MailboxStore(store)
+        self._identity = identity
+        self._clock = clock
+
+    # This vault's own card and inbox
+
+    def set_relay(self, url: str, verify_key: bytes) -> None:
+        """Remember the relay that has this vault's inbox, its key pinned; make the inbox. VerificationFailed when the
+        relay at this address had another key before."""
+        known = self._people.relay_key(url)
+        if known is not None and known != verify_key:
+            raise VerificationFailed("this relay's key has changed", relay=url)
+        with self._store.transaction():
+            self._people.put_relay(url, verify_key, home=True)
+            if self._mailboxes.inbox(url) is None:
+                address, owner, deposit = make_key(), make_key(), make_key()
+                self._mailboxes.add(address, url, "inbox", owner=owner, append=deposit)
+                tokens = [{"token": deposit, "right": "append", "until": None}]
+                self._mailboxes.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
+
+    def relay(self) -> tuple[str, bytes] | None:
+        """(url, verify key) of the remembered relay."""
+        return self._people.home_relay()
+
+    def relay_key(self, url: str) -> bytes | None:
+        return self._people.relay_key(url)
+
+    def pin_relay(self, url: str, verify_key: bytes) -> None:
+        """Remember the key of a relay that somebody else uses, at first contact."""
+        self._people.put_relay(url, verify_key, home=False)
+
+    def card(self) -> bytes:
+        """This vault's contact card, with the inbox when a relay is remembered."""
+        now = int(self._clock())
+        relay = self.relay()
+        if relay is None:
+            return make_card(self._identity, now=now)
+        inbox = self._mailboxes.inbox(relay[0])
+        if inbox is None:
+            return make_card(self._identity, now=now)
+        return make_card(
+            self._identity, relay=relay[0], relay_key=relay[1], inbox=inbox.address, deposit=inbox.append, now=now
+        )
+
+    def card_text(self) -> str:
+        return print_card(self.card())
+
+    def fingerprint(self) -> str:
+        return self._identity.id.hex()
+
+    # Others
+
+    def read_card(self, data: bytes) -> Card:
+        return read_card(data)
+
+    def add(
+        self, card: bytes, *, certificate: bytes | None = None, authority: bytes | None = None, met: bool = False
+    ) -> Person:
+        """Remember somebody. A certificate must be by a pinned authority (or the one given, which is pinned by that)
+        and fit the card; anything else raises and nothing is remembered."""
+        read = read_card(card)
+        if read.id == self._identity.id:
+            raise InputRefused("this is your own card")
+        now = int(self._clock())
+        with self._store.transaction():
+            if authority is not None:
+                self.pin_authority(authority)
+            if certificate is not None:
+                checked = read_certificate(certificate, self._authority_of(certificate))
+                check_certificate(checked, read, now)
+                self._refuse_other_keys(checked)
+            self._people.put_person(
+                PersonRow(read.id, read.name, read.role, read.data, certificate, met, added=now, used=now)
+            )
+        return self._need(read.id)
+
+    def pin_authority(self, data: bytes) -> Authority:
+        authority = read_authority(data)
+        self._people.pin_authority(authority.sign, authority.name, data, int(self._clock()))
+        return authority
+
+    def authorities(self) -> tuple[Authority, ...]:
+        return tuple(read_authority(data) for data in self._people.authorities())
+
+    def list(self) -> tuple[Person, ...]:
+        """Everybody, most recently used first."""
+        return tuple(self._person(row) for row in self._people.people())
+
+    def find(self, wanted: str) -> Person:
+        """By id (a prefix of at least 4 characters), certificate id or name. NotFound, also when several fit."""
+        low = wanted.strip().casefold()
+        everybody = self.list()
+        exact = [p for p in everybody if low in (p.id, p.name.casefold(), p.certificate_id.casefold())]
+        some = exact or [p for p in everybody if len(low) >= 4 and (p.id.startswith(low) or low in p.name.casefold())]
+        if len(some) != 1:
+            raise NotFound(f"{len(some)} people fit {wanted!r}", wanted=wanted, count=len(some))
+        return some[0]
+
+    def get(self, person_id: bytes) -> Person | None:
+        row = self._people.person(person_id)
+        return self._person(row) if row else None
+
+    def set_met(self, person_id: str) -> None:
+        """The holder compared the safety number with this person."""
+        self._people.set_met(bytes.fromhex(person_id))
+
+    def safety_number(self, person: Person) -> str:
+        mine = (self._identity.sign.public, self._identity.box.public)
+        return derive_safety_number(mine, (person.card.sign, person.card.box))
+
+    def need_grantable(self, person: Person) -> str:
+        """The role under which a grant may be made. RoleDenied for a payer, NotCertified or Expired for a stranger."""
+        row = self._people.person(bytes.fromhex(person.id))
+        if row is None:
+            raise NotFound(f"nobody is called {person.name!r}", wanted=person.name)
+        return self._grantable(row, person.card)
+
+    def touch(self, person: Person) -> None:
+        self._people.touch(bytes.fromhex(person.id), int(self._clock()))
+
+    def vouched(self, card: Card, certificate: bytes | None) -> bool:
+        """Whether a pinned authority vouches for this card now, for a role that is not a payer's."""
+        if certificate is None:
+            return False
+        try:
+            checked = read_certificate(certificate, self._authority_of(certificate))
+            check_certificate(checked, card, int(self._clock()))
+            check_role(checked.role)
+        except VerificationFailed:
+            return False
+        return True
+
+    def _authority_of(self, certificate: bytes) -> Authority:
+        data = self._people.authority(issuer_of(certificate))
+        if data is None:
+            raise NotCertified("the authority that issued this certificate is not one that you pinned")
+        return read_authority(data)
+
+    def _refuse_other_keys(self, certificate: Certificate) -> None:
+        """A certificate for other keys under a known id is taken only when it is the newer one."""
+        for row in self._people.people():
+            known = self._certificate(row)
+            if known is None or (known.authority, known.id) != (certificate.authority, certificate.id):
+                continue
+            if (known.sign, known.box) != (certificate.sign, certificate.box) and certificate.start <= known.start:
+                raise WrongRecipient("an older certificate for other keys of a person you know")
+
+    def _certificate(self, row: PersonRow) -> Certificate | None:
+        if row.certificate is None:
+            return None
+        return read_certificate(row.certificate, self._authority_of(row.certificate))
+
+    def _grantable(self, row: PersonRow, card: Card) -> str:
+        refuse_payer(row.role)  # what somebody states is enough to refuse, never enough to accept
+        certificate = self._certificate(row)
+        if certificate is None:
+            if not row.met:
+                raise NotCertified("no pinned authority vouches for this person and the safety number is not compared")
+            return check_role(row.role)
+        role = check_role(certificate.role)
+        if not row.met:
+            check_certificate(certificate, card, int(self._clock()))
+        return role
+
+    def _person(self, row: PersonRow) -> Person:
+        card, certificate, reason = read_card(row.card), self._certificate(row), ""
+        try:
+            self._grantable(row, card)
+        except VerificationFailed as failure:
+            reason = failure.code
+        return Person(
+            id=row.id.hex(),
+            name=row.name,
+            role=certificate.role if certificate else row.role,
+            certified=self.vouched(card, row.certificate),
+            certificate_id=certificate.id if certificate else "",
+            met=row.met,
+            reason=reason,
+            card=card,
+        )
+
+    def _need(self, person_id: bytes) -> Person:
+        person = self.get(person_id)
+        if person is None:
+            raise NotFound("this person was not remembered")
+        return person

@@ -1,0 +1,281 @@
+"""The professional's side of grants: take them from the inbox, open them, follow the channel, and let go at the end.
+
+What opens a document (halves, wraps, kept copies) is wiped from this vault when the grant ends. Unless the patient
+allowed an offline visit, the document key never touches the disk here. Normative text: spec/grant.md, spec/opening.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vault.channel import Channel
+from vault.errors import AccessEnded, NotFound, Replayed
+from vault.grant import (
+    CONTENT,
+    Content,
+    Item,
+    Package,
+    derive_item_key,
+    open_package,
+    open_renewal,
+    renewal_number,
+    unwrap,
+)
+from vault.opening import MAX_TAGS, make_request, read_release
+from vault.primitives import BoxKey, SigningKey
+from vault.store.grants import GrantStore, VisitItem, VisitRow
+from vault.store.mailboxes import MailboxStore
+
+if TYPE_CHECKING:
+    from vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A grant received, as people see it. `state`: open, ended; `opened`: when each document was last opened, or None."""
+
+    id: str
+    patient: str
+    document_ids: tuple[str, ...]
+    right: str
+    purpose: str
+    until: int
+    received: int
+    state: str
+    opened: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Session:
+    """An opening under way: the request to send, and the fresh key that alone can read the answer."""
+
+    visit: VisitRow
+    items: tuple[VisitItem, ...]
+    request: bytes
+    counter: int
+    fresh: BoxKey
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Unlocked:
+    """One document of a visit after its release. `replica` is not empty when a kept copy is used without the relay."""
+
+    visit: VisitRow
+    item: VisitItem
+    content: Content
+    replica: bytes = b""
+
+
+class Visiting:
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._store = vault.store
+        self._grants = GrantStore(vault.store)
+        self._mailboxes = MailboxStore(vault.store)
+
+    # The inbox
+
+    def receive(self, statement: bytes) -> Visit:
+        """A grant from the inbox. Raises as `open_package` does; a grant that came before is Replayed."""
+        package = open_package(statement, self._vault.identity, self._now())
+        fields = package.fields
+        if self._grants.visit(fields["number"]) is not None:
+            raise Replayed("this grant came before")
+        with self._store.transaction():
+            self._grants.add_visit(self._row(package), [_item(fields["number"], i, w) for i, w in _pairs(package)])
+        return self._need_visit(fields["number"])
+
+    def renew(self, statement: bytes) -> Visit:
+        """The next epoch of documents of a grant that goes on."""
+        number = renewal_number(statement)
+        visit = self._grants.visit(number)
+        if visit is None or visit.state != "open":
+            raise NotFound("a renewal of a grant that is not open here")
+        renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
+        tags = {item.document: item.tag for item in self._grants.visit_items(number)}
+        with self._store.transaction():
+            for item, wrapped in zip(renewal.items, renewal.wraps, strict=True):
+                if tags.get(item.document) != item.tag:
+                    raise NotFound("a renewal of a document that was not granted")
+                self._grants.put_visit_item(_item(number, item, wrapped))
+        return self._need_visit(number)
+
+    def grants(self) -> tuple[Visit, ...]:
+        """Newest first, ended ones too."""
+        return tuple(self._visit(row) for row in self._grants.visits())
+
+    def find(self, prefix: str) -> tuple[Visit, str | None]:
+        """A grant by its id, or a document of one: (grant, document id or None). Open ones before ended ones."""
+        low = prefix.strip().casefold()
+        everything = self.grants()
+        if len(low) >= 4:
+            by_grant = [visit for visit in everything if visit.id.startswith(low)]
+            if len(by_grant) == 1:
+                return by_grant[0], None
+            documents = {d for visit in everything for d in visit.document_ids if d.startswith(low)}
+            if len(documents) == 1:
+                document = documents.pop()
+                row = self._grants.visits_of(bytes.fromhex(document))[0]
+                return self._visit(row), document
+        raise NotFound(f"no granted document fits {prefix!r}", wanted=prefix)
+
+    # Opening
+
+    def begin(self, visit_id: str, document_ids: Sequence[str], why: str) -> Session:
+        """The opening request for these documents of a grant. AccessEnded when it is over here already."""
+        self.close_ended()
+        number = bytes.fromhex(visit_id)
+        visit = self._open_row(number)
+        wanted = {bytes.fromhex(document) for document in document_ids}
+        items = tuple(i for i in self._grants.visit_items(number) if not wanted or i.document in wanted)[:MAX_TAGS]
+        if not items or visit.reader is None:
+            raise NotFound("this grant holds no such document")
+        counter, fresh = self._grants.next_counter(number), BoxKey.make()
+        request = make_request(
+            self._vault.identity,
+            issuer_box=visit.issuer_box,
+            number=number,
+            grant_hash=visit.grant_hash,
+            reader=SigningKey.from_seed(visit.reader),
+            counter=counter,
+            fresh=fresh,
+            documents=[item.document for item in items],
+            tags=[item.tag for item in items],
+            why=why or visit.purpose,
+            device=self._vault.device_id,
+            now=self._now(),
+        )
+        return Session(visit, items, request, counter, fresh)
+
+    def finish(self, session: Session, sealed: bytes) -> tuple[Unlocked, ...]:
+        """The documents' keys from the relay's answer. VerificationFailed when it answers something else."""
+        visit = session.visit
+        tags = [item.tag for item in session.items]
+        halves = read_release(sealed, session.fresh, visit.number, session.counter, tags)
+        unlocked = tuple(self._unlock(visit, item, halves) for item in session.items)
+        for item in session.items:
+            self._grants.set_opened(visit.number, item.document, self._now())
+        return unlocked
+
+    def kept(self, visit_id: str, document_id: str) -> Unlocked | None:
+        """A copy that the patient allowed to keep for a visit without network, if its time is not over."""
+        self.close_ended()
+        number, document = bytes.fromhex(visit_id), bytes.fromhex(document_id)
+        visit = self._open_row(number)
+        found = self._grants.kept(number, document, self._now())
+        if found is None:
+            return None
+        item = next(item for item in self._grants.visit_items(number) if item.document == document)
+        return Unlocked(visit, item, Content(**CONTENT.decode(found[0])), found[1])
+
+    def keep(self, unlocked: Unlocked, replica: bytes) -> None:
+        """Keep an opened document for the time that the patient allowed, never past the end; nothing otherwise."""
+        visit = unlocked.visit
+        if visit.offline > 0:
+            until = min(visit.until, self._now() + visit.offline)
+            self._grants.keep(
+                visit.number, unlocked.item.document, CONTENT.encode(unlocked.content.fields()), replica, until
+            )
+
+    def channel(self, unlocked: Unlocked) -> Channel:
+        """The channel of an opened document, to be followed from its edition."""
+        item = unlocked.item
+        return Channel(
+            mailbox=item.mailbox,
+            document=item.document,
+            epoch=item.epoch,
+            issuer=unlocked.visit.issuer_sign,
+            edition=item.edition,
+        )
+
+    # The end
+
+    def end(self, visit_id: str) -> None:
+        """The relay said that it is over: everything that could open it is wiped now."""
+        self._end(bytes.fromhex(visit_id))
+
+    def close_ended(self) -> tuple[str, ...]:
+        """Wipe every grant past its end, and every kept copy past its time. The ids of what ended."""
+        now = self._now()
+        over = self._grants.past_end(now)
+        for number in over:
+            self._end(number)
+        self._grants.drop_kept(now)
+        return tuple(number.hex() for number in over)
+
+    def _end(self, number: bytes) -> None:
+        with self._store.wiping():
+            for mailbox in self._grants.end_visit(number):
+                self._mailboxes.drop(mailbox)
+
+    # Inside
+
+    def _unlock(self, visit: VisitRow, item: VisitItem, halves: Mapping[bytes, bytes]) -> Unlocked:
+        if visit.half is None or item.wrap is None:
+            raise AccessEnded("this grant is over", until=visit.until)
+        key = derive_item_key(visit.half, halves[item.tag], visit.grant_hash, item.tag)
+        granted = Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
+        return Unlocked(visit, item, unwrap(key, item.wrap, visit.grant_hash, granted))
+
+    def _open_row(self, number: bytes) -> VisitRow:
+        visit = self._grants.visit(number)
+        if visit is None:
+            raise NotFound("no such grant")
+        if visit.state != "open":
+            raise AccessEnded("this grant is over", until=visit.until)
+        return visit
+
+    def _row(self, package: Package) -> VisitRow:
+        fields = package.fields
+        return VisitRow(
+            number=fields["number"],
+            issuer_sign=fields["issuer_sign"],
+            issuer_box=fields["issuer_box"],
+            patient=fields["issuer_name"],
+            right=fields["right"],
+            purpose=fields["purpose"],
+            not_before=fields["not_before"],
+            until=fields["until"],
+            offline=fields["offline"],
+            relay=fields["relay"],
+            relay_key=fields["relay_key"],
+            grant_hash=package.hash,
+            half=package.half,
+            reader=package.reader,
+            counter=0,
+            state="open",
+            received=self._now(),
+        )
+
+    def _need_visit(self, number: bytes) -> Visit:
+        row = self._grants.visit(number)
+        if row is None:
+            raise NotFound("no such grant")
+        return self._visit(row)
+
+    def _visit(self, row: VisitRow) -> Visit:
+        items = self._grants.visit_items(row.number)
+        return Visit(
+            id=row.number.hex(),
+            patient=row.patient,
+            document_ids=tuple(item.document.hex() for item in items),
+            right=row.right,
+            purpose=row.purpose,
+            until=row.until,
+            received=row.received,
+            state="open" if row.state == "open" and row.until > self._now() else "ended",
+            opened=tuple(item.opened for item in items),
+        )
+
+    def _now(self) -> int:
+        return int(self._vault.clock())
+
+
+def _pairs(package: Package) -> list[tuple[Item, bytes]]:
+    return list(zip(package.items, package.wraps, strict=True))
+
+
+def _item(number: bytes, item: Item, wrapped: bytes) -> VisitItem:
+    return VisitItem(number, item.document, item.epoch, item.edition, item.tag, item.mailbox, wrapped, None)
