@@ -356,7 +356,7 @@ def _subject_of(resource: Resource, parts: Parts) -> Subject | None:
 
 def _latest(members: list[Resource]) -> str:
     dates = [date for item in members for name in ("recordedDate", "authoredOn", "effectiveDateTime", "occurrenceDateTime",
-             "issued", "date") if len(date := from_fhir(item.get(name))) >= 10]  # fmt: skip
+             "issued", "date", "created", "indexed", "dateTime", "started", "performedDateTime") if len(date := from_fhir(item.get(name))) >= 10]  # fmt: skip
     return max(dates, key=lambda date: date[:10], default="")
 
 

@@ -165,7 +165,7 @@ def _one_dose(dosage: dict[str, Any]) -> str:
     if not rhythm and repeat.get("frequency"):
         period = text_of(repeat.get("period") or "1")
         rhythm = f"{text_of(repeat.get('frequency'))} x / {period} {text_of(repeat.get('periodUnit') or repeat.get('periodUnits'))}"
-    needed = "si besoin" if dosage.get("asNeededBoolean") is True else label_of(dosage.get("asNeededCodeableConcept"))
+    needed = "si besoin (as needed)" if dosage.get("asNeededBoolean") is True else label_of(dosage.get("asNeededCodeableConcept"))
     when = words(repeat.get("when"))
     route = label_of(dosage.get("route"))
     return " · ".join(filter(None, (f"{amount} {rhythm}".strip(), when, needed, route)))
@@ -237,7 +237,7 @@ def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     status = text_of(resource.get("status"))
     actor = first(resource.get("performer"))
     fields |= {
-        "start": start or text_of(resource.get("occurrenceString")),
+        "start": start,
         "end": end,
         "status": "completed" if status in ("completed", "") else _ACTIVE.get(status, "unknown"),
         "negated": fields["negated"] or status == "not-done" or resource.get("notGiven") is True
@@ -246,7 +246,8 @@ def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         "dose_number": next((text for name in ("doseNumberPositiveInt", "doseNumberString", "doseNumber", "doseSequence")
                              if (text := text_of(protocol.get(name)))), ""),
         "performer": resolver.name(actor.get("actor") or actor or resource.get("performer"), resource),
-        "note": " · ".join(filter(None, (str(fields["note"]), label_of(resource.get("statusReason"))))),
+        "note": " · ".join(filter(None, (str(fields["note"]), text_of(resource.get("occurrenceString")),
+                                         label_of(resource.get("statusReason"))))),
     }  # fmt: skip
     return "immunization", fields
 
@@ -355,7 +356,7 @@ def _family(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
 
 
 def _consent(resource: Resource, resolver: Resolver) -> tuple[str, Fields] | None:
-    if not has_code(resource.get("scope"), "adr") and not has_code(resource.get("category"), "acd", "42348-3", "75320-2"):
+    if not has_code(resource.get("scope"), "adr") and not has_code(resource.get("category"), "acd", "dnr", "hcd", "polst", "42348-3", "75320-2"):
         return None
     concept = next((item for item in items(resource.get("category")) if label_of(item)), resource.get("scope"))
     fields = _common(resource, label_of(concept), concept)

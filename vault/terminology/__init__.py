@@ -21,10 +21,12 @@ ATC_SYSTEMS = frozenset({
     "1.2.250.1.213.2.12.1",
 })  # fmt: skip
 _SALTS = frozenset(
-    "base sodique sodium calcique calcium potassique magnesique chlorhydrate dichlorhydrate bromhydrate sulfate "
-    "hydrogenosulfate mesilate maleate fumarate tartrate succinate besilate citrate acetate phosphate nitrate "
-    "hydrochloride hydrobromide hemihydrate monohydrate dihydrate trihydrate monohydrate anhydre anhydrous de d du "
-    "tablet oral capsule".split()
+    (
+        "base sodique sodium calcique calcium potassique magnesique chlorhydrate dichlorhydrate bromhydrate sulfate "
+        "hydrogenosulfate mesilate maleate fumarate tartrate succinate besilate citrate acetate phosphate nitrate "
+        "hydrochloride hydrobromide hemihydrate monohydrate dihydrate trihydrate monohydrate anhydre anhydrous de d du "
+        "tablet oral capsule"
+    ).split(" ")
 )
 _ATC = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d|[A-Z]\d\d[A-Z]{0,2}")
 _NOT_SYSTEMIC = re.compile(r"\b(gel|creme|pommade|emplatre|tissugel|collyre|cream|ointment|patch)\b")
@@ -71,6 +73,12 @@ def class_of_type(type_code: str) -> str:
 def substance_of_cip(code: str) -> str:
     """Active substances of a French pack (CIP13, CIP7) or medicine (CIS), "" when the list has no such code."""
     return _medicine(code)[1]
+
+
+def substance_of_label(label: str) -> str:
+    """The label's first word when it is the name of a substance ("BISOPROLOL 2,5 mg"), "" otherwise."""
+    word = fold(label).partition(" ")[0]
+    return word if word in _substance_words() else ""
 
 
 def label_of_cip(code: str) -> str:
@@ -123,7 +131,8 @@ def _one_key(part: str) -> str:
 
 def _by_atc(atc: str) -> Antithrombotic | None:
     if not is_atc(atc) or not atc.startswith("B01"):
-        return Antithrombotic("antiplatelet", atc, (), "acide acétylsalicylique", "aspirin") if atc == "N02BA01" else None
+        # Aspirin as a pain killer thins the blood no less.
+        return _by_atc("B01AC06") if atc == "N02BA01" else None
     for drug in _antithrombotics():
         if drug.atc == atc:
             return drug
@@ -160,6 +169,14 @@ def _medicine(code: str) -> tuple[str, str]:
     if not code.isdigit() or len(code) not in (7, 8, 13):
         return "", ""
     return _bdpm().get(code[5:12] if len(code) == 13 and code.startswith("34009") else code, ("", ""))
+
+
+@cache
+def _substance_words() -> frozenset[str]:
+    """Substances of one word, folded."""
+    names = {part.strip() for _, substances in _bdpm().values() for part in substances.split(";")}
+    folded = (" ".join(word for word in fold(name).split() if word not in _SALTS) for name in names)
+    return frozenset(name for name in folded if name and " " not in name and len(name) > 4)
 
 
 @cache

@@ -1,0 +1,103 @@
+"""`Read` as plain values and back, and the choice where a file is read: in this process or in a limited worker.
+
+The worker has no file, no network, 10 s and 500 MB. What it answers is checked like any other foreign input: fields by
+name and type, and every attachment by its hash.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from vault.document import ENTRY_FIELDS, ENTRY_KINDS, Attachment, Document, Entry, Read, Subject
+from vault.errors import ForeignChange, InputRefused
+from vault.importers.reading import sha256
+
+SECONDS = 10.0
+MEMORY = 500 << 20
+_HEADER = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "source_id", "text")
+_SUBJECT = ("family", "given", "birth")
+
+
+def to_plain(read: Read) -> tuple[dict[str, Any], list[bytes]]:
+    """(JSON value, files in the order of the attachments)."""
+    document, subject = read.document, read.subject
+    value = {
+        "header": {name: getattr(document, name) for name in _HEADER},
+        "entries": [[entry.id, entry.kind, dict(entry.fields)] for entry in document.entries],
+        "attachments": [[item.sha256, item.media_type, item.name] for item in document.attachments],
+        "subject": None if subject is None else {
+            **{name: getattr(subject, name) for name in _SUBJECT},
+            "identifiers": [list(pair) for pair in subject.identifiers],
+            "other_names": list(subject.other_names),
+        },
+        "warnings": list(read.warnings),
+    }  # fmt: skip
+    return value, [read.files[item.sha256] for item in document.attachments]
+
+
+def from_plain(value: Any, files: list[bytes]) -> Read:
+    """The Read; ForeignChange when it is not one, or a file is not the one that it is said to be."""
+    try:
+        return _from_plain(value, files)
+    except (KeyError, TypeError, ValueError, AttributeError) as failure:
+        raise ForeignChange("the reader's answer cannot be read") from failure
+
+
+def _from_plain(value: Any, files: list[bytes]) -> Read:
+    header = {name: _text(value["header"][name]) for name in _HEADER}
+    attachments = []
+    for (digest, media_type, name), data in zip(value["attachments"], files, strict=True):
+        if sha256(data) != digest:
+            raise ValueError("another file")
+        attachments.append(Attachment(digest, _text(media_type), len(data), _text(name)))
+    entries = tuple(Entry(_text(number), _kind(kind), _fields(fields)) for number, kind, fields in value["entries"])
+    about = value["subject"]
+    subject = None if about is None else Subject(
+        *(_text(about[name]) for name in _SUBJECT),
+        identifiers=tuple((_text(system), _text(number)) for system, number in about["identifiers"]),
+        other_names=tuple(map(_text, about["other_names"])),
+    )  # fmt: skip
+    document = Document(**header, entries=entries, attachments=tuple(attachments))
+    kept = {item.sha256: data for item, data in zip(attachments, files, strict=True)}
+    return Read(document, subject, kept, tuple(map(_text, value["warnings"])))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value not in ENTRY_KINDS:
+        raise ValueError("not a kind of entry")
+    return _text(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value.keys() <= set(ENTRY_FIELDS):
+        raise ValueError("not the fields of an entry")
+    if not all(isinstance(item, str | bool) for item in value.values()):
+        raise TypeError("not the value of a field")
+    return value
+
+
+class Readers:
+    """Reads files here, or in a worker that is started for the first and ends with the last."""
+
+    def __init__(self, *, limited: bool) -> None:
+        self._limited = limited
+
+    def read(self, data: bytes, name: str) -> list[Read]:
+        from vault.importers import read_file
+
+        if not data:
+            raise InputRefused("the file is empty")
+        return read_file(data, name)
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None

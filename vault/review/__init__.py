@@ -1,0 +1,1 @@
+"""Answers drawn from the record: pure functions over documents and entries, nothing stored."""

@@ -1,0 +1,45 @@
+"""Whether a file is about the vault's holder: names as people write them, birth dates as they are."""
+
+from __future__ import annotations
+
+from vault.document import Subject
+from vault.terminology import fold
+
+_TITLES = frozenset(["dr", "mr", "mme", "mlle", "m", "mrs", "ms", "prof", "pr"])
+
+
+def same_person(subject: Subject, holder_name: str, holder_birth: str = "") -> tuple[bool, str]:
+    """(whether it may be the holder, why not). Accents, case, hyphens, order, birth and used names do not matter.
+
+    Different birth dates are two people, whatever their names. Without a birth date on one side the names must agree whole.
+    """
+    births = subject.birth[:10], holder_birth[:10]
+    both = min(len(births[0]), len(births[1]))
+    if both >= 4 and births[0][:both] != births[1][:both]:
+        return False, "the birth date is another"
+    holder = _words(holder_name)
+    families = [words for name in (subject.family, *subject.other_names) if (words := _words(name))]
+    given = _words(subject.given)
+    if not families and not given:
+        return True, ""
+    if not holder:
+        return False, "the holder has no name"
+    sure = both == 10
+    if any(_fits(family, given, holder, sure) for family in families or [set()]):
+        return True, ""
+    return False, "the name is another"
+
+
+def _fits(family: set[str], given: set[str], holder: set[str], sure: bool) -> bool:
+    """`sure`: the birth date agrees in full, so that one part of a double name and one first name are enough."""
+    rest = holder - family
+    initials = {word[0] for word in given}
+    first_names = bool(rest & given) or not given or sure and any(len(word) == 1 and word in initials for word in rest)
+    if sure:
+        return bool(family & holder or not family) and (first_names or not rest)
+    whole = family <= holder and first_names
+    return whole and (holder <= family | given or family | given <= holder)
+
+
+def _words(name: str) -> set[str]:
+    return set(fold(name).split()) - _TITLES
