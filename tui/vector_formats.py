@@ -35,76 +35,76 @@ def typed(value: Any) -> Any:
 
 
 def _encoding(given: Given) -> dict[str, Any]:
-    data = given.bytes("data")
-    value = encoding.decode(data, limit=given.int("limit"))
+    data = given.blob("data")
+    value = encoding.decode(data, limit=given.number("limit"))
     same_again(encoding.encode(value), data)
     return {"value": typed(value)}
 
 
 def _suite(given: Given) -> dict[str, Any]:
-    primitives.need_suite(given.int("suite"), given.int("minimum"))
+    primitives.need_suite(given.number("suite"), given.number("minimum"))
     return {}
 
 
 def _kdf(given: Given) -> dict[str, Any]:
-    secret, context, salt = given.bytes("secret"), given.bytes("context"), given.bytes("salt")
+    secret, context, salt = given.blob("secret"), given.blob("context"), given.blob("salt")
     return {"key": primitives.derive_key(secret, given.text("label"), context, salt)}
 
 
 def _hash(given: Given) -> dict[str, Any]:
-    return {"hash": primitives.hash32(given.bytes("data"), given.text("label"))}
+    return {"hash": primitives.hash32(given.blob("data"), given.text("label"))}
 
 
 def _public_key(given: Given) -> dict[str, Any]:
-    secret = given.bytes("secret")
+    secret = given.blob("secret")
     if given.text("kind") == "ed25519":
         return {"public": primitives.SigningKey.from_seed(secret).public}
     return {"public": primitives.BoxKey.from_secret(secret).public}
 
 
 def _argon2id(given: Given) -> dict[str, Any]:
-    passphrase, salt = given.text("passphrase"), given.bytes("salt")
-    return {"key": primitives.derive_passphrase_key(passphrase, salt, given.int("ops"), given.int("memory"))}
+    passphrase, salt = given.text("passphrase"), given.blob("salt")
+    return {"key": primitives.derive_passphrase_key(passphrase, salt, given.number("ops"), given.number("memory"))}
 
 
 def _padme_length(given: Given) -> dict[str, Any]:
-    return {"length": primitives.padme_length(given.int("size"))}
+    return {"length": primitives.padme_length(given.number("size"))}
 
 
 def _padding(given: Given) -> dict[str, Any]:
-    data = primitives.unpad(given.bytes("padded"))
-    same_again(primitives.pad(data), given.bytes("padded"))
+    data = primitives.unpad(given.blob("padded"))
+    same_again(primitives.pad(data), given.blob("padded"))
     return {"data": data}
 
 
 def _signature(given: Given) -> dict[str, Any]:
-    kind, message, signature = given.text("kind"), given.bytes("message"), given.bytes("signature")
-    primitives.verify(given.bytes("public"), kind, message, signature)
+    kind, message, signature = given.text("kind"), given.blob("message"), given.blob("signature")
+    primitives.verify(given.blob("public"), kind, message, signature)
     if "seed" in given:
-        same_again(primitives.SigningKey.from_seed(given.bytes("seed")).sign(kind, message), signature)
+        same_again(primitives.SigningKey.from_seed(given.blob("seed")).sign(kind, message), signature)
     return {}
 
 
 def _box(given: Given) -> dict[str, Any]:
-    key, label, box, aad = given.bytes("key"), given.text("label"), given.bytes("box"), given.bytes("aad")
+    key, label, box, aad = given.blob("key"), given.text("label"), given.blob("box"), given.blob("aad")
     plaintext = primitives.open_box(key, label, box, aad)
     same_again(primitives.seal_box(key, label, plaintext, aad, nonce=box[: primitives.NONCE]), box)
     return {"plaintext": plaintext}
 
 
 def _sealed(given: Given) -> dict[str, Any]:
-    return {"plaintext": primitives.BoxKey.from_secret(given.bytes("secret")).open(given.bytes("sealed"))}
+    return {"plaintext": primitives.BoxKey.from_secret(given.blob("secret")).open(given.blob("sealed"))}
 
 
 def _seal_key(given: Given) -> dict[str, Any]:
-    primitives.check_box_public(given.bytes("public"))
-    primitives.seal_to(given.bytes("public"), b"")
+    primitives.check_box_public(given.blob("public"))
+    primitives.seal_to(given.blob("public"), b"")
     return {}
 
 
 def _stream(given: Given) -> dict[str, Any]:
-    opener = primitives.FileOpener(given.bytes("key"), given.bytes("header"))
-    pulled = [opener.pull(chunk) for chunk in given.list("chunks")]
+    opener = primitives.FileOpener(given.blob("key"), given.blob("header"))
+    pulled = [opener.pull(chunk) for chunk in given.blobs("chunks")]
     return {"parts": [part for part, _ in pulled], "final": [final for _, final in pulled]}
 
 

@@ -1,12 +1,14 @@
-"""Vectors about people: keyslots, recovery words, cards, certificates, grants, openings, deposits."""
+"""Vectors about people: keyslots, recovery words, attachments, cards, certificates, grants, openings, deposits."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vault import certificate, deposit, grant, identity, keys, opening, statement
+from vault import attachment, certificate, deposit, grant, identity, keys, opening, statement
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
 from vault.primitives import BoxKey, SigningKey
@@ -20,7 +22,7 @@ Run = Callable[["Given"], Mapping[str, Any]]
 
 def person(given: Given) -> identity.Identity:
     """Whose secrets a vector gives: `sign` is a seed, `box` an X25519 secret."""
-    sign, box = SigningKey.from_seed(given.bytes("sign")), BoxKey.from_secret(given.bytes("box"))
+    sign, box = SigningKey.from_seed(given.blob("sign")), BoxKey.from_secret(given.blob("box"))
     return identity.Identity(given.text("name"), "", sign, box)
 
 
@@ -32,10 +34,10 @@ def written_again(kind: str, shape: Shape, data: bytes, seed: bytes) -> None:
 
 
 def _card(given: Given) -> dict[str, Any]:
-    data = given.bytes("data")
+    data = given.blob("data")
     card = identity.read_card(data)
     if "seed" in given:
-        written_again("card", identity.CARD, data, given.bytes("seed"))
+        written_again("card", identity.CARD, data, given.blob("seed"))
     names = ("name", "role", "sign", "box", "relay", "relay_key", "inbox", "deposit", "made", "id")
     return {name: getattr(card, name) for name in names}
 
@@ -45,24 +47,24 @@ def _card_text(given: Given) -> dict[str, Any]:
 
 
 def _safety_number(given: Given) -> dict[str, Any]:
-    mine = given.bytes("my_sign"), given.bytes("my_box")
-    theirs = given.bytes("their_sign"), given.bytes("their_box")
+    mine = given.blob("my_sign"), given.blob("my_box")
+    theirs = given.blob("their_sign"), given.blob("their_box")
     if identity.derive_safety_number(theirs, mine) != identity.derive_safety_number(mine, theirs):
         raise VerificationFailed("the two people see two numbers")
     return {"number": identity.derive_safety_number(mine, theirs)}
 
 
 def _authority(given: Given) -> dict[str, Any]:
-    read = certificate.read_authority(given.bytes("data"))
+    read = certificate.read_authority(given.blob("data"))
     return {"name": read.name, "sign": read.sign}
 
 
 def _certificate(given: Given) -> dict[str, Any]:
-    authority, card = certificate.read_authority(given.bytes("authority")), identity.read_card(given.bytes("card"))
-    read = certificate.read_certificate(given.bytes("data"), authority)
+    authority, card = certificate.read_authority(given.blob("authority")), identity.read_card(given.blob("card"))
+    read = certificate.read_certificate(given.blob("data"), authority)
     if "seed" in given:
-        written_again("certificate", certificate.CERTIFICATE, read.data, given.bytes("seed"))
-    certificate.check_certificate(read, card, given.int("now"))
+        written_again("certificate", certificate.CERTIFICATE, read.data, given.blob("seed"))
+    certificate.check_certificate(read, card, given.number("now"))
     role = certificate.check_role(read.role)
     return {"id": read.id, "name": read.name, "role": role, "until": read.until, "hash": read.hash}
 
@@ -73,9 +75,9 @@ def _role(given: Given) -> dict[str, Any]:
 
 def _grant(given: Given) -> dict[str, Any]:
     me = person(given.given("grantee"))
-    read = grant.open_package(me.box.open(given.bytes("sealed")), me, given.int("now"))
+    read = grant.open_package(me.box.open(given.blob("sealed")), me, given.number("now"))
     if "seed" in given:
-        written_again("package", grant.PACKAGE, me.box.open(given.bytes("sealed")), given.bytes("seed"))
+        written_again("package", grant.PACKAGE, me.box.open(given.blob("sealed")), given.blob("seed"))
     names = ("number", "right", "purpose", "until", "openings", "offline")
     told = {name: read.fields[name] for name in names}
     documents = [item.document for item in read.items]
@@ -84,43 +86,43 @@ def _grant(given: Given) -> dict[str, Any]:
 
 def _renewal(given: Given) -> dict[str, Any]:
     me = person(given.given("grantee"))
-    read = grant.open_renewal(me.box.open(given.bytes("sealed")), me, given.bytes("issuer"))
+    read = grant.open_renewal(me.box.open(given.blob("sealed")), me, given.blob("issuer"))
     return {"number": read.number, "epochs": [item.epoch for item in read.items]}
 
 
 def _half_tag(given: Given) -> dict[str, Any]:
-    return {"half_tag": grant.derive_half_tag(given.bytes("half"), given.bytes("tag"))}
+    return {"half_tag": grant.derive_half_tag(given.blob("half"), given.blob("tag"))}
 
 
 def _wrap(given: Given) -> dict[str, Any]:
     fields = given.given("item")
-    blobs = {name: fields.bytes(name) for name in ("document", "edition", "tag", "mailbox")}
-    item = grant.Item(epoch=fields.int("epoch"), **blobs)
-    key = grant.derive_item_key(given.bytes("half"), given.bytes("half_tag"), given.bytes("grant_hash"), item.tag)
-    content = grant.unwrap(key, given.bytes("wrap"), given.bytes("grant_hash"), item)
+    blobs = {name: fields.blob(name) for name in ("document", "edition", "tag", "mailbox")}
+    item = grant.Item(epoch=fields.number("epoch"), **blobs)
+    key = grant.derive_item_key(given.blob("half"), given.blob("half_tag"), given.blob("grant_hash"), item.tag)
+    content = grant.unwrap(key, given.blob("wrap"), given.blob("grant_hash"), item)
     return content.fields()
 
 
 def _opening_request(given: Given) -> dict[str, Any]:
-    read = opening.read_request(given.bytes("data"), given.bytes("reader"))
+    read = opening.read_request(given.blob("data"), given.blob("reader"))
     return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
 
 
 def _release(given: Given) -> dict[str, Any]:
-    fresh = BoxKey.from_secret(given.bytes("fresh"))
-    number, counter = given.bytes("grant"), given.int("counter")
-    return {"halves": opening.read_release(given.bytes("sealed"), fresh, number, counter, given.list("tags"))}
+    fresh = BoxKey.from_secret(given.blob("fresh"))
+    number, counter = given.blob("grant"), given.number("counter")
+    return {"halves": opening.read_release(given.blob("sealed"), fresh, number, counter, given.blobs("tags"))}
 
 
 def _opening_entry(given: Given) -> dict[str, Any]:
     items = {bytes.fromhex(tag): bytes.fromhex(document) for tag, document in given.any("items").items()}
     opened = opening.verify_opening(
-        given.bytes("entry"),
-        reader=given.bytes("reader"),
-        grantee=given.bytes("grantee"),
-        me=BoxKey.from_secret(given.bytes("box")),
-        number=given.bytes("grant"),
-        grant_hash=given.bytes("grant_hash"),
+        given.blob("entry"),
+        reader=given.blob("reader"),
+        grantee=given.blob("grantee"),
+        me=BoxKey.from_secret(given.blob("box")),
+        number=given.blob("grant"),
+        grant_hash=given.blob("grant_hash"),
         items=items,
     )
     return {"name": opened.name, "why": opened.why, "time": opened.time, "documents": opened.documents}
@@ -128,22 +130,32 @@ def _opening_entry(given: Given) -> dict[str, Any]:
 
 def _deposit(given: Given) -> dict[str, Any]:
     me = person(given.given("recipient"))
-    read = deposit.open_deposit(me.box.open(given.bytes("sealed")), me)
+    read = deposit.open_deposit(me.box.open(given.blob("sealed")), me)
     sender = {"sender": read.sender.name, "sender_id": read.sender.id}
     return sender | {"unique": read.unique, "made": read.made, "state": dict(read.state), "files": len(read.files)}
 
 
 def _keyslots(given: Given) -> dict[str, Any]:
     """The product reads a file; a vector is its content, so it is written to a place that is gone afterwards."""
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory(prefix="elpis-vector-") as folder:
         path = Path(folder, "keyslots")
-        path.write_bytes(given.bytes("file"))
+        path.write_bytes(given.blob("file"))
         slots = keys.Keyslots.read(path)
     if "kit" in given:
-        return {"key": slots.open_with_kit(given.bytes("kit")).secret}
+        return {"key": slots.open_with_kit(given.blob("kit")).secret}
     return {"key": slots.open_with_passphrase(given.text("passphrase")).secret}
+
+
+def _attachment(given: Given) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="elpis-vector-") as folder:
+        path = Path(folder, "sealed")
+        path.write_bytes(given.blob("file"))
+        plain, size = hashlib.sha256(), 0
+        pieces = attachment.open_file(path, given.blob("key"), given.number("size"), sha256=given.text("sha256"))
+        for piece in pieces:
+            plain.update(piece)
+            size += len(piece)
+    return {"size": size, "sha256": plain.hexdigest()}
 
 
 def _recovery_words(given: Given) -> dict[str, Any]:
@@ -160,6 +172,7 @@ def _recovery_words(given: Given) -> dict[str, Any]:
 PEOPLE_FORMATS: dict[str, Run] = {
     "keyslots": _keyslots,
     "recovery-words": _recovery_words,
+    "attachment": _attachment,
     "card": _card,
     "card-text": _card_text,
     "safety-number": _safety_number,

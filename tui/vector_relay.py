@@ -1,4 +1,4 @@
-"""Vectors of what lies at a relay: envelopes, checkpoints, receipts, chains, pages, openings as the relay reads them."""
+"""Vectors of what is at a relay: envelopes, checkpoints, receipts, chains, pages, openings as the relay reads them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ INNER = ("type", "channel", "document", "epoch", "device", "signer", "seq", "pre
 
 
 def _envelope(given: Given) -> dict[str, Any]:
-    key, channel, data = given.bytes("key"), given.bytes("channel"), given.bytes("data")
+    key, channel, data = given.blob("key"), given.blob("channel"), given.blob("data")
     read = envelope.open(key, channel, data)
     if "seed" in given:
         fields = {name: getattr(read, name) for name in INNER[1:-1] if name != "signer"}
-        signer = primitives.SigningKey.from_seed(given.bytes("seed"))
+        signer = primitives.SigningKey.from_seed(given.blob("seed"))
         nonce = data[: primitives.NONCE]
         again, _ = envelope.seal(key, signer, kind=read.type, seen=read.seen, nonce=nonce, **fields)
         if again != data:
@@ -32,18 +32,18 @@ def _envelope(given: Given) -> dict[str, Any]:
 
 
 def _checkpoint(given: Given) -> dict[str, Any]:
-    data = given.bytes("data")
+    data = given.blob("data")
     read = wire.Checkpoint.decode(data)
-    read.verify(given.bytes("key"), primitives.verify)
+    read.verify(given.blob("key"), primitives.verify)
     if read.encode() != data:
         raise VerificationFailed("written again, this gives other bytes")
     return {name: getattr(read, name) for name in ("kind", "address", "count", "chain", "time")}
 
 
 def _receipt(given: Given) -> dict[str, Any]:
-    data = given.bytes("data")
+    data = given.blob("data")
     read = wire.Receipt.decode(data)
-    read.verify(given.bytes("key"), primitives.verify)
+    read.verify(given.blob("key"), primitives.verify)
     if read.encode() != data:
         raise VerificationFailed("written again, this gives other bytes")
     return {name: getattr(read, name) for name in ("what", "address", "time")}
@@ -58,37 +58,37 @@ def _chain(given: Given) -> dict[str, Any]:
 
 
 def _page(given: Given) -> dict[str, Any]:
-    messages = wire.decode_frames(given.bytes("data"))
+    messages = wire.decode_frames(given.blob("data"))
     bodies = [None if message.freed else message.body for message in messages]
     again = [wire.encode_frame(m.index, m.time, body, m.body_hash) for m, body in zip(messages, bodies, strict=True)]
-    if b"".join(again) != given.bytes("data"):
+    if b"".join(again) != given.blob("data"):
         raise VerificationFailed("written again, this gives other bytes")
     return {"entries": [[m.index, m.time, m.body, m.body_hash] for m in messages]}
 
 
 def _history(given: Given) -> dict[str, Any]:
     """A page after what was seen before, with the checkpoint that must cover both."""
-    messages = wire.decode_frames(given.bytes("data"))
-    checkpoint = wire.Checkpoint.decode(given.bytes("checkpoint"))
-    checkpoint.verify(given.bytes("key"), primitives.verify)
-    seen = client.Seen(given.int("count"), given.bytes("chain"))
+    messages = wire.decode_frames(given.blob("data"))
+    checkpoint = wire.Checkpoint.decode(given.blob("checkpoint"))
+    checkpoint.verify(given.blob("key"), primitives.verify)
+    seen = client.Seen(given.number("count"), given.blob("chain"))
     after = client.follow(seen, messages, checkpoint)
     return {"count": after.count, "chain": after.chain}
 
 
 def _relay_opening(given: Given) -> dict[str, Any]:
     """An opening request as the relay reads it: layout alone, then the reader key's signature."""
-    read = wire.Opening.decode(given.bytes("data"))
-    primitives.verify(given.bytes("reader"), "opening", read.signed, read.signature)
+    read = wire.Opening.decode(given.blob("data"))
+    primitives.verify(given.blob("reader"), "opening", read.signed, read.signature)
     return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
 
 
 def _token(given: Given) -> dict[str, Any]:
-    return {"hash": wire.hash_token(given.bytes("token"))}
+    return {"hash": wire.hash_token(given.blob("token"))}
 
 
 def _address(given: Given) -> dict[str, Any]:
-    data = wire.decode_b64(given.text("text"), given.int("length"))
+    data = wire.decode_b64(given.text("text"), given.number("length"))
     return {"data": data}
 
 

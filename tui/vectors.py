@@ -41,19 +41,16 @@ class Given:
             raise InputRefused(f"this vector has no {name}")
         return self._fields[name]
 
-    def bytes(self, name: str) -> bytes:
+    def blob(self, name: str) -> bytes:
         return bytes.fromhex(self.any(name))
 
-    def maybe_bytes(self, name: str) -> bytes | None:
-        return None if self.any(name) is None else self.bytes(name)
-
-    def list(self, name: str) -> list[bytes]:
+    def blobs(self, name: str) -> list[bytes]:
         return [bytes.fromhex(item) for item in self.any(name)]
 
     def text(self, name: str) -> str:
         return str(self.any(name))
 
-    def int(self, name: str) -> int:
+    def number(self, name: str) -> int:
         return int(self.any(name))
 
     def given(self, name: str) -> Given:

@@ -1,4 +1,4 @@
-"""`python -m spec.reader [--modules] DIR`: every vector below DIR through the second reader; exit code 1 if one fails."""
+"""`python -m spec.reader [--modules] DIR`: all vectors below DIR, read a second time; exit code 1 if one fails."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import cbor, keyslots, primitives, relay, statements
+from spec.reader import attachments, cbor, keyslots, primitives, relay, statements
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -102,7 +103,8 @@ def read_authority(given: Input) -> dict[str, Any]:
 
 
 def read_certificate(given: Input) -> dict[str, Any]:
-    return statements.read_certificate(*raws(given, "data", "authority", "card"), given["now"])
+    data, authority, card = raws(given, "data", "authority", "card")
+    return statements.read_certificate(data, authority, card, given["now"])
 
 
 def read_grant(given: Input) -> dict[str, Any]:
@@ -132,7 +134,10 @@ def read_release(given: Input) -> dict[str, Any]:
 
 def read_opening_entry(given: Input) -> dict[str, Any]:
     items = {bytes.fromhex(tag): bytes.fromhex(document) for tag, document in given["items"].items()}
-    return statements.read_opening(*raws(given, "entry", "reader", "grantee", "box", "grant", "grant_hash"), items)
+    entry, reader, grantee, secret, grant, digest = raws(
+        given, "entry", "reader", "grantee", "box", "grant", "grant_hash"
+    )
+    return statements.read_opening(entry, reader, grantee, secret, grant, digest, items)
 
 
 def read_deposit(given: Input) -> dict[str, Any]:
@@ -142,6 +147,11 @@ def read_deposit(given: Input) -> dict[str, Any]:
 def read_keyslots(given: Input) -> dict[str, Any]:
     kit = raw(given, "kit") if "kit" in given else None
     return {"key": keyslots.open_keyslots(raw(given, "file"), given.get("passphrase"), kit)}
+
+
+def read_attachment(given: Input) -> dict[str, Any]:
+    data = attachments.open_file(*raws(given, "file", "key"), given["size"], given["sha256"])
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def read_history(given: Input) -> dict[str, Any]:
@@ -165,6 +175,7 @@ FORMATS: dict[str, Run] = {
     "stream": read_stream,
     "keyslots": read_keyslots,
     "recovery-words": lambda v: keyslots.read_words(v["words"]),
+    "attachment": read_attachment,
     "card": read_card,
     "card-text": read_card_text,
     "safety-number": read_safety_number,

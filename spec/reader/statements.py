@@ -29,6 +29,22 @@ ROLES = {
     "doctor", "dentist", "pharmacist", "nurse", "midwife", "physiotherapist", "biologist", "laboratory", "hospital",
     "caregiver", "other_professional",
 }  # fmt: skip
+# Other words for the same roles (spec/certificate.md, section "Roles").
+OTHER_WORDS = {
+    "doctor": "physician medecin gp general_practitioner surgeon chirurgien anaesthetist anesthesiste"
+    " medecin_generaliste",
+    "dentist": "dentiste chirurgien_dentiste",
+    "pharmacist": "pharmacien pharmacienne pharmacy pharmacie",
+    "nurse": "infirmier infirmiere",
+    "midwife": "sage_femme",
+    "physiotherapist": "kinesitherapeute",
+    "biologist": "biologiste",
+    "laboratory": "lab laboratoire",
+    "hospital": "hopital clinic clinique",
+    "caregiver": "aidant",
+    "other_professional": "soignant professional",
+}
+ALIASES = {word: role for role, words in OTHER_WORDS.items() for word in words.split()}
 
 CARD: Mapping[str, Check] = {
     "suite": whole(0, 255),
@@ -229,7 +245,8 @@ def read_authority(data: bytes) -> dict[str, Any]:
 def fold_role(role: str) -> str:
     letters = unicodedata.normalize("NFKD", role.casefold())
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return "_".join(bare.replace("-", " ").replace("_", " ").split())
+    folded = "_".join(bare.replace("-", " ").replace("_", " ").split())
+    return ALIASES.get(folded, folded)
 
 
 def check_role(role: str) -> str:
