@@ -13,7 +13,7 @@ import secrets
 import threading
 import time as clocks
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,7 +53,7 @@ class RelayRefused(VaultError):
 class Token:
     """A capability to be given to somebody: `token` is the raw 32 bytes, `right` is "append" or "read"."""
 
-    token: bytes
+    token: bytes = field(repr=False)
     right: str
     until: int | None = None
 
@@ -80,7 +80,7 @@ class Watch:
 
     kind: str
     address: bytes
-    token: bytes
+    token: bytes = field(repr=False)
     after: int
 
 
