@@ -24,8 +24,11 @@ def messages(lang: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     with PO[lang].open("rb") as source:
         for message in read_po(source, locale=lang):
             if message.id:
-                one = (message.id, message.string)
-                yield tuple((part,) if isinstance(part, str) else tuple(part) for part in one)  # type: ignore[misc]
+                yield _forms(message.id), _forms(message.string)
+
+
+def _forms(part: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (part,) if isinstance(part, str) else tuple(part or ())
 
 
 def test_catalogues_are_fresh_complete_and_compiled() -> None:
@@ -41,6 +44,8 @@ def test_translations_keep_their_placeholders(lang: str) -> None:
         return named | set(re.findall(r"%\(\w+\)[sdr]|%[sdr]", text))
 
     for ids, strings in messages(lang):
+        if not all(strings):
+            continue  # told by the test above
         for text in strings:
             assert fields(text) <= set().union(*map(fields, ids)), (ids, text)
             assert fields(ids[-1]) == fields(strings[-1]), (ids, text)

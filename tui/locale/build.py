@@ -34,8 +34,8 @@ def build(language: str) -> tuple[bytes, bytes, list[str]]:
     for message in _messages(catalogue):
         if language == "en":
             message.string = message.id
-        elif isinstance(message.string, str):
-            message.string = french_typography(message.string)
+        elif isinstance(message.id, str):
+            message.string = french_typography(str(message.string or ""))
         else:
             message.string = tuple(french_typography(form) for form in message.string or ("", ""))
     po, mo = io.BytesIO(), io.BytesIO()

@@ -1,0 +1,136 @@
+"""`verify`, `doctor`, `vectors`, `demo`: whether everything is as it should be, and the story that shows it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from tui import doctor, render, wording
+from tui.doctor import Finding
+from tui.language import _, ngettext
+from tui.progress import progress
+from tui.session import Session, Verb
+
+MARKS = {"ok": " ", "problem": "!", "skipped": "-"}
+
+
+def _nothing(_parser: argparse.ArgumentParser) -> None:
+    """No argument of its own."""
+
+
+def _verify(session: Session) -> int:
+    """Everything that can be checked: opening the vault checked the head, the rest is read here."""
+    from vault.checkup import check
+
+    with session.vault() as vault, progress(_("Checking")) as report:
+        checks = check(vault, report)
+    failed = sum(len(item.failed) for item in checks)
+    data = {
+        "ok": not failed,
+        "checks": [{"what": "head", "count": 1, "failed": []}]
+        + [
+            {"what": item.what, "count": item.count, "failed": [{"document": d, "why": why} for d, why in item.failed]}
+            for item in checks
+        ],
+    }
+    names = {"documents": _("documents"), "attachments": _("attachments"), "trace": _("lines of the journal")}
+    lines = [_("The head is the newest one seen here.")]
+    for item in checks:
+        lines.append(f"{item.count:>7}  {names[item.what]}")
+        lines += [f"      !  {document[:8]}  {render.clean(why)}" for document, why in item.failed]
+    session.give(data, "\n".join(lines))
+    if failed:
+        session.say(ngettext("{n} thing is not what it claims to be.", "{n} things are not.", failed).format(n=failed))
+    else:
+        session.say(_("Everything that can be checked was checked, and holds."))
+    return wording.NOT_VERIFIED if failed else wording.OK
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-older",
+        action="store_true",
+        help=_("you put a copy of this vault back on purpose: go on with it"),
+    )
+
+
+def _doctor(session: Session) -> int:
+    path = session.path
+    findings = list(doctor.program())
+    if (path / "keyslots").exists():
+        findings += [*doctor.folder(path), *doctor.keyslots(path), *doctor.disk(path), *_inside(session)]
+    else:
+        findings.append(Finding("folder", "skipped", _("There is no vault here yet: {path}").format(path=path)))
+    problems = sum(item.state == "problem" for item in findings)
+    session.give(
+        {"ok": not problems, "findings": [asdict(item) for item in findings]},
+        lambda: "\n".join(f"{MARKS[item.state]} {render.fit(item.section, 9)} {item.told}" for item in findings),
+    )
+    session.say(
+        ngettext("{n} problem was found.", "{n} problems were found.", problems).format(n=problems)
+        if problems
+        else _("No problem was found.")
+    )
+    return wording.PROBLEMS if problems else wording.OK
+
+
+def _inside(session: Session) -> list[Finding]:
+    """What can only be seen in an open vault; skipped when there is no passphrase to be had."""
+    from vault import Vault
+    from vault.errors import RolledBack, VaultBusy, VaultError, VaultLocked
+
+    try:
+        passphrase = session.passphrase()
+        if session.args.accept_older:
+            session.confirm(
+                str(session.path.name), _("The vault goes on from this older copy. What came later is lost.")
+            )
+        with Vault.unlock(session.path, passphrase, accept_older=session.args.accept_older) as vault:
+            home = vault.people.relay()
+    except VaultLocked:
+        return [Finding("head", "skipped", _("Not opened: no passphrase was given."))]
+    except VaultBusy as failure:
+        return [Finding("head", "skipped", wording.sentence(failure))]
+    except RolledBack as failure:
+        step = _("If you put this copy back on purpose: `elpis doctor --accept-older`.")
+        return [Finding("head", "problem", f"{wording.sentence(failure)} {step}")]
+    except VaultError as failure:
+        return [Finding("head", "problem", wording.sentence(failure))]
+    found = [Finding("head", "ok", _("The vault opens, and is the newest one seen here."))]
+    if home is None:
+        return [*found, Finding("relay", "skipped", _("No relay yet."))]
+    return [*found, *doctor.relay(*home)]
+
+
+def _vectors_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", required=True, metavar=_("DIR"), help=_("the folder of the vectors"))
+
+
+def _vectors(session: Session) -> int:
+    from tui.vectors import check_folder
+
+    outcomes = list(check_folder(Path(session.args.check)))
+    wrong = [item for item in outcomes if not item.passed]
+    data = {"count": len(outcomes), "failed": [asdict(item) for item in wrong]}
+    session.give(data, "\n".join(f"! {item.format}  {item.id}: {render.clean(item.found)}" for item in wrong))
+    session.say(_("{good} of {all} vectors hold.").format(good=len(outcomes) - len(wrong), all=len(outcomes)))
+    return wording.NOT_VERIFIED if wrong else wording.OK
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", metavar=_("DIR"), help=_("leave everything in this folder to be looked at"))
+
+
+def _demo(session: Session) -> int:
+    from tui.demo import run
+
+    return int(run(session.args))
+
+
+VERBS = {
+    "verify": Verb(_nothing, _verify),
+    "doctor": Verb(_doctor_arguments, _doctor),
+    "vectors": Verb(_vectors_arguments, _vectors),
+    "demo": Verb(_demo_arguments, _demo),
+}

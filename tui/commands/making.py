@@ -1,0 +1,208 @@
+"""`init`, `passphrase`, `recovery`: a vault and the two ways into it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui import asking, files, render
+from tui.asking import UsageError
+from tui.language import _, language
+from tui.session import Session, Verb
+
+if TYPE_CHECKING:
+    from vault.recovery import RecoveryKit
+
+SHEET_COLUMNS = 6
+
+
+def _init_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True, metavar=_("NAME"), help=_("family and given name of the holder"))
+    parser.add_argument("--birth", default="", metavar=_("DATE"), help=_("date of birth, YYYY-MM-DD"))
+    parser.add_argument("--professional", action="store_true", help=_("the vault of a professional"))
+    parser.add_argument("--role", default="", metavar="R", help=_("with --professional: doctor, laboratory ..."))
+    parser.add_argument(
+        "--recovery-out", metavar=_("FILE"), help=_("where the recovery kit is written; print it, then delete it")
+    )
+    parser.add_argument("--sensitive", action="store_true", help=_("make each try of a passphrase cost much more"))
+
+
+def _init(session: Session) -> int:
+    args = session.args
+    _check_init(args)
+    if session.dry_run:
+        session.give({"vault": str(session.path), "dry_run": True}, _("A vault would be made here."))
+        return 0
+    from vault import Vault
+    from vault.errors import VaultExists
+
+    if (session.path / "keyslots").exists():
+        raise VaultExists(str(session.path))
+    passphrase = session.passphrase(new=True)
+    # The kit's file is made first: a vault whose kit could not be written would be a vault without a second way in.
+    out = Path(args.recovery_out) if args.recovery_out else None
+    if out:
+        files.write_private(out, [])
+    made = False
+    try:
+        vault, kit = Vault.create(
+            session.path,
+            name=args.name,
+            birth=args.birth,
+            passphrase=passphrase,
+            role=args.role if args.professional else "",
+            language=language(),
+            sensitive=args.sensitive,
+        )
+        made = True
+    finally:
+        if out and not made:
+            out.unlink(missing_ok=True)
+    with vault:
+        if out:
+            _write_sheet(out, kit, args.name)
+        else:
+            _show_sheet(session, kit, args.name)
+        session.give(
+            {
+                "vault": str(session.path),
+                "id": vault.vault_id.hex(),
+                "name": args.name,
+                "recovery_file": args.recovery_out,
+            },
+            _("The vault is made: {path}").format(path=session.path),
+        )
+    if out:
+        session.say(_("Recovery kit: {file}. Print it, keep the sheet, delete the file.").format(file=out))
+    return 0
+
+
+def _check_init(args: argparse.Namespace) -> None:
+    if args.birth:
+        try:
+            date.fromisoformat(args.birth)
+        except ValueError:
+            raise UsageError(_("--birth is a date: YYYY-MM-DD.")) from None
+    if not args.name.strip():
+        raise UsageError(_("--name is empty."))
+    if args.professional != bool(args.role):
+        raise UsageError(_("--professional and --role go together."))
+    if not args.recovery_out and not asking.at_terminal():
+        raise UsageError(_("Nobody is here to copy the recovery kit: add --recovery-out FILE."))
+
+
+def sheet(kit: RecoveryKit, name: str) -> str:
+    """The recovery kit as it is printed: lines with # are for the reader, the others are the 24 words in order."""
+    words = kit.words(language())
+    lines = [
+        "# " + _("Elpis recovery kit of {name}").format(name=render.clean(name)),
+        "# " + _("Whoever has these 24 words opens the vault. Keep them on paper, away from the device."),
+        "# " + _("Fingerprint: {code}").format(code=kit.fingerprint()),
+    ]
+    for start in range(0, len(words), SHEET_COLUMNS):
+        lines.append(" ".join(words[start : start + SHEET_COLUMNS]))
+    return "\n".join(lines) + "\n"
+
+
+def _write_sheet(path: Path, kit: RecoveryKit, name: str) -> None:
+    with path.open("w", encoding="utf-8") as target:
+        target.write(sheet(kit, name))
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _show_sheet(session: Session, kit: RecoveryKit, name: str) -> None:
+    session.say(sheet(kit, name))
+    session.say(_("Copy the 24 words on paper now. Three of them are asked back."))
+    while not asking.asked_back(kit.words(language())):
+        session.say(sheet(kit, name))
+
+
+def _passphrase_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--new-passphrase-file", metavar=_("FILE"), help=_("its first line is the new passphrase"))
+
+
+def _passphrase(session: Session) -> int:
+    from vault import Vault
+
+    old = session.passphrase()
+    with Vault.unlock(session.path, old) as vault:
+        if session.dry_run:
+            session.give({"changed": False, "dry_run": True}, _("The passphrase would be changed."))
+            return 0
+        vault.change_passphrase(old, _new_passphrase(session))
+    session.give({"changed": True}, _("The passphrase is changed. The recovery kit is the same."))
+    return 0
+
+
+def _new_passphrase(session: Session) -> str:
+    """From --new-passphrase-file or the terminal: --passphrase-file stands for the old one."""
+    return asking.passphrase(session.args.new_passphrase_file, None, new=True, command=False)
+
+
+def _recovery_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kit", metavar=_("FILE"), help=_("the file of the recovery kit, or its 24 words"))
+
+
+def _use_arguments(parser: argparse.ArgumentParser) -> None:
+    _recovery_arguments(parser)
+    _passphrase_arguments(parser)
+
+
+def _use(session: Session) -> int:
+    from vault import Vault
+
+    words = _words(session)
+    file = session.args.new_passphrase_file or session.args.passphrase_file
+    new = asking.passphrase(file, session.args.passphrase_fd, new=True)
+    with Vault.recover(session.path, words, new) as vault:
+        session.give(
+            {"vault": str(session.path), "id": vault.vault_id.hex(), "recovered": True},
+            _("The vault is open again, with the new passphrase. The old one opens nothing any more."),
+        )
+    return 0
+
+
+def _test(session: Session) -> int:
+    """Whether the kit opens this vault; nothing is changed."""
+    from vault.keys import Keyslots
+    from vault.recovery import RecoveryKit
+
+    slots = Keyslots.read(session.path / "keyslots")
+    kit = RecoveryKit.from_words(_words(session))
+    slots.open_with_kit(kit.entropy)
+    session.give(
+        {"opens": True, "fingerprint": kit.fingerprint()},
+        _("This kit opens the vault. Fingerprint: {code}").format(code=kit.fingerprint()),
+    )
+    return 0
+
+
+def _words(session: Session) -> str:
+    """The 24 words: from the kit's file, or typed."""
+    if session.args.kit:
+        text = files.read_small(Path(session.args.kit)).decode("utf-8", "replace")
+        return " ".join(_unnumbered(text.splitlines()))
+    from vault.errors import VaultLocked
+
+    if not asking.at_terminal():
+        raise VaultLocked(_("no recovery kit was given: --kit FILE"))
+    return asking.hidden(_("The 24 words: "))
+
+
+def _unnumbered(lines: Sequence[str]) -> list[str]:
+    """The words of a kit's file: no comments, and no numbers in front of words."""
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
+    return [word for word in words if not word.rstrip(".)").isdigit()]
+
+
+VERBS = {
+    "init": Verb(_init_arguments, _init, writes=True),
+    "passphrase": Verb(_passphrase_arguments, _passphrase, writes=True),
+    "recovery use": Verb(_use_arguments, _use),
+    "recovery test": Verb(_recovery_arguments, _test),
+}

@@ -1,0 +1,205 @@
+"""`list`, `show`, `search`, `meds`, `export`: what is in the vault, and one file out of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui import files, render, shapes
+from tui.asking import UsageError
+from tui.language import _, ngettext
+from tui.session import Session, Verb, rfc3339
+
+if TYPE_CHECKING:
+    from vault import Vault
+    from vault.document import Document
+
+PAGE = 500
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", default="", help=_("only this kind: clinical, medications, allergies ..."))
+    parser.add_argument("--year", default="", help=_("only documents of this year"))
+    parser.add_argument("--type", default="", metavar=_("CODE"), help=_("only this type of document"))
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help=_("at most N documents"))
+
+
+def _list(session: Session) -> int:
+    args = session.args
+    found: list[Any] = []
+    with session.vault() as vault:
+        before = None
+        while True:
+            wanted = min(PAGE, args.limit - len(found)) if args.limit else PAGE
+            page = vault.list(kind=args.kind, before=before, limit=wanted, year=args.year, type_code=args.type)
+            found += page.documents
+            before = page.next
+            if before is None or (args.limit and len(found) >= args.limit):
+                break
+    session.give([shapes.summary(item) for item in found], lambda: render.summaries(found, session.width))
+    if not found:
+        session.say(_("No document yet: `elpis import` or `elpis add`."))
+    return 0
+
+
+def _search_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="+", metavar=_("WORD"), help=_("words or beginnings of words"))
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help=_("at most N documents"))
+
+
+def _search(session: Session) -> int:
+    with session.vault() as vault:
+        hits = vault.search(" ".join(session.args.words), limit=session.args.limit)
+    data = [{**shapes.summary(hit.summary), "snippet": re.sub("[\x02\x03]", "", hit.snippet)} for hit in hits]
+    lines = []
+    for hit in hits:
+        lines.append(render.summaries([hit.summary], session.width))
+        lines.append("          " + render.clean(hit.snippet.replace("\x02", "[").replace("\x03", "]")))
+    session.give(data, "\n".join(lines))
+    if not hits:
+        session.say(_("Nothing has these words."))
+    return 0
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help=_("the document, or the access that was granted"))
+    parser.add_argument("--why", default="", metavar=_("TEXT"), help=_("why you open it: the patient will read this"))
+
+
+def _show(session: Session) -> int:
+    """The holder's own document, or one that was granted: opening that leaves a trace."""
+    from tui.commands import visiting
+
+    with session.vault() as vault:
+        own = visiting.own_document(vault, session.args.id)
+        if own is not None:
+            document = vault.read(own)
+            session.give(shapes.document(document), lambda: render.document(document, session.width))
+            return 0
+        opened = visiting.open_granted(session, vault, session.args.id, session.args.why)
+        shown = [
+            {**shapes.document(item.document), "right": item.right, "until": rfc3339(item.until)} for item in opened
+        ]
+        session.give(
+            shown[0] if len(shown) == 1 else shown,
+            lambda: "\n\n".join(render.document(item.document, session.width) for item in opened),
+        )
+        session.say(_("You may see this until {when}.").format(when=render.instant(opened[0].until)))
+    return 0
+
+
+def _meds_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--on", type=date.fromisoformat, metavar=_("DATE"), help=_("as of this day, not today"))
+    parser.add_argument("--preop", action="store_true", help=_("before surgery: what is taken, anticoagulants first"))
+    parser.add_argument(
+        "--adopt", action="store_true", help=_("copy what imported documents say into your own list, to be granted")
+    )
+
+
+def _meds(session: Session) -> int:
+    from vault.review import medications
+
+    args = session.args
+    with session.vault() as vault:
+        day = args.on or date.fromtimestamp(vault.clock())
+        if args.adopt:
+            _adopt(session, vault, medications.medication_list(vault.entries("medication"), on=day))
+        listing = medications.preoperative_list if args.preop else medications.medication_list
+        items = listing(vault.entries("medication"), on=day)
+    session.give([shapes.medication(item) for item in items], lambda: render.medications(items, session.width))
+    if items:
+        session.say(_("Not checked by a professional."))
+    else:
+        session.say(_("No treatment is known."))
+    return 0
+
+
+def _adopt(session: Session, vault: Vault, items: Iterable[Any]) -> None:
+    """Active treatments of imported documents, copied into the holder's own section unless they are there."""
+    section = vault.section("medications")
+    known = {_key(entry.fields) for entry in vault.read(section).entries}
+    count = 0
+    for item in items:
+        names = ("label", "code", "system", "substance", "dose", "start")
+        fields = {name: getattr(item, name) for name in names if getattr(item, name)}
+        if not item.active or item.negated or _key(fields) in known:
+            continue
+        known.add(_key(fields))
+        count += 1
+        if not session.dry_run:
+            vault.add_entry(section, "medication", fields)
+    session.say(
+        ngettext(
+            "{n} treatment was copied into your list.", "{n} treatments were copied into your list.", count
+        ).format(n=count)
+    )
+
+
+def _key(fields: Any) -> tuple[str, str]:
+    return (str(fields.get("code") or ""), str(fields.get("label") or "").casefold())
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar=_("ID|card"), help=_("a document, or the word card"))
+    parser.add_argument(
+        "--attachment", metavar="SHA256", help=_("this attachment of it (the beginning of its SHA-256 is enough)")
+    )
+    parser.add_argument("--out", metavar=_("FILE"), help=_("where to; without it, a document goes to stdout as JSON"))
+
+
+def _export(session: Session) -> int:
+    from tui.commands import people
+
+    args = session.args
+    with session.vault() as vault:
+        if args.what == "card":
+            if not args.out:
+                raise UsageError(_("Say where the card goes: --out FILE."))
+            return people.write_card(session, vault, Path(args.out))
+        document = vault.read(vault.find(args.what))
+        if args.attachment is None:
+            return _export_json(session, document)
+        return _export_attachment(session, vault, document)
+
+
+def _export_json(session: Session, document: Document) -> int:
+    import json
+
+    text = json.dumps(shapes.document(document), ensure_ascii=False, indent=1) + "\n"
+    if not session.args.out:
+        print(text, end="")
+        return 0
+    files.write_private(Path(session.args.out), [text.encode("utf-8", "backslashreplace")])
+    session.give(
+        {"file": session.args.out, "document": document.id}, _("Written: {file}").format(file=session.args.out)
+    )
+    return 0
+
+
+def _export_attachment(session: Session, vault: Vault, document: Document) -> int:
+    from vault.errors import NotFound
+
+    wanted = session.args.attachment.lower()
+    found = [file for file in document.attachments if file.sha256.startswith(wanted)]
+    if len(found) != 1:
+        raise NotFound(session.args.attachment)
+    # The name came from outside: its last part alone, and never one that hides.
+    name = os.path.basename(render.clean(found[0].name).replace("\\", "/")).lstrip(".")
+    target = session.args.out or name or found[0].sha256
+    files.write_private(Path(target), vault.attachment(document.id, found[0].sha256))
+    session.give({"file": target, **shapes.attachment(found[0])}, _("Written: {file}").format(file=target))
+    return 0
+
+
+VERBS = {
+    "list": Verb(_list_arguments, _list),
+    "search": Verb(_search_arguments, _search),
+    "show": Verb(_show_arguments, _show),
+    "meds": Verb(_meds_arguments, _meds, writes=True),
+    "export": Verb(_export_arguments, _export),
+}
