@@ -145,6 +145,20 @@ def test_a_foreign_library_has_one_importer(contract: str) -> None:
     assert not [where for where, name in importers.items() if not inside(name, allowed)]
 
 
+@pytest.mark.parametrize("contract", [key for key, value in CONTRACTS.items() if value["type"] == "forbidden"])
+def test_what_is_forbidden_is_imported_nowhere(contract: str) -> None:
+    """Not even inside a function, where it would load only on some path."""
+    rooms, forbidden = CONTRACTS[contract]["source_modules"], CONTRACTS[contract]["forbidden_modules"]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources(*ROOMS)
+        if inside(module_name(path), rooms)
+        for module, line in imports(path)
+        if inside(module, forbidden)
+    ]
+    assert not wrong
+
+
 def test_every_foreign_library_has_a_contract() -> None:
     """A new dependency is a decision: it gets its one importer in pyproject.toml."""
     known = {name for value in CONTRACTS.values() for name in value.get("protected_modules", [])}
