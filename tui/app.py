@@ -1,0 +1,325 @@
+"""The application: which screen is in front, the lock and its clock, the exchange in the background. No other business.
+
+Variables that make Textual write screens or logs somewhere are taken out before it is imported; a crash says where it
+happened and never shows a value.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in [name for name in os.environ if name.startswith("TEXTUAL")]:
+    del os.environ[_name]
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import events, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.theme import Theme
+
+from tui.crash import fault
+from tui.handoff import Handoff
+from tui.language import _, set_language
+from tui.messages import Changed, Synced, SyncFailed
+from tui.screens.base import Dialog, HouseScreen, in_thread
+from tui.screens.forms import Help, Palette
+from tui.screens.unlock import Unlock
+from tui.standing import Standing
+from tui.watching import Watcher
+from tui.widgets.bars import Key, TopLine
+from tui.wording import words
+from vault import Vault
+from vault.errors import VaultError, VaultLocked
+
+if TYPE_CHECKING:
+    from sync.exchange import Event
+
+AUTO_LOCK, WARNING = 300.0, 30.0  # seconds without a key
+SYNC_EVERY = 300.0
+TOUCHES = (events.Key, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp, events.Paste)
+
+DARK = Theme(
+    name="elpis-dark", dark=True, primary="#ffd75f", secondary="#c6c6c6", accent="#5fd7ff", warning="#ffaf5f",
+    error="#ff8787", success="#87ff87", foreground="#ffffff", background="#000000", surface="#3a3a3a", panel="#262626",
+)  # fmt: skip
+LIGHT = Theme(
+    name="elpis-light", dark=False, primary="#00308f", secondary="#3a3a3a", accent="#005f87", warning="#7f3f00",
+    error="#a00000", success="#005f00", foreground="#000000", background="#ffffff", surface="#d0d0d0", panel="#e4e4e4",
+)  # fmt: skip
+
+
+class ElpisApp(App[int]):
+    """One vault, one person in front of it."""
+
+    CSS_PATH = "styles.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", show=False, priority=True),
+        Binding("ctrl+p", "palette", show=False, priority=True),
+        Binding("ctrl+l", "lock", show=False, priority=True),
+        Binding("ctrl+q", "quit", show=False, priority=True),
+    ]
+
+    def __init__(self, path: Path, *, auto_lock: float = AUTO_LOCK, warning: float = WARNING) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.path = path
+        self.vault: Vault | None = None
+        self.handoff = Handoff()
+        self._watcher: Watcher | None = None
+        self._standing = Standing()
+        self._auto_lock, self._warning = auto_lock, warning
+        self._touched = time.monotonic()
+        self._alarm = ""
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tick)
+        self.set_interval(SYNC_EVERY, self.sync)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self.action_lock)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.exit)
+        self._show_door()
+
+    # The door
+
+    def _show_door(self) -> None:
+        if (self.path / "keyslots").exists():
+            self.push_screen(Unlock(self.path), self.enter)
+        else:
+            from tui.screens.first_run import FirstRun
+
+            self.push_screen(FirstRun(self.path), self.enter)
+
+    def enter(self, vault: Vault | None) -> None:
+        """The vault is open: its language, its home screen, its exchange in the background."""
+        if vault is None:
+            self.exit(0)
+            return
+        self.vault = vault
+        self._touched = time.monotonic()
+        if vault.language:
+            set_language(vault.language)
+        if vault.role:
+            from tui.screens.patients import Patients
+
+            self.push_screen(Patients())
+        else:
+            from tui.screens.timeline import Timeline
+
+            self.push_screen(Timeline())
+        self._watcher = Watcher(vault, self._from_exchange, lambda error: self.post_message(SyncFailed(error)))
+        self._watcher.start()
+        self._count_accesses()
+
+    def action_lock(self) -> None:
+        """Every screen goes first, then the vault closes in a thread: a long write must not keep a screen in place."""
+        vault, self.vault = self.vault, None
+        if vault is None:
+            return
+        self._let_go()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self._show_door()
+        threading.Thread(target=vault.lock, name="elpis-lock").start()
+
+    def _let_go(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+        self.workers.cancel_all()
+        self.handoff.wipe()
+        self._standing = Standing()
+
+    def close(self) -> None:
+        """After the last screen: nothing stays open and no copy stays behind."""
+        vault, self.vault = self.vault, None
+        self._let_go()
+        if vault is not None:
+            vault.lock()
+
+    # What screens ask of the house
+
+    @property
+    def opened(self) -> Vault:
+        """The vault, for screens that exist only while it is open."""
+        if self.vault is None:
+            raise VaultLocked("the vault is locked")
+        return self.vault
+
+    def need_watcher(self) -> Watcher:
+        if self._watcher is None:
+            raise VaultLocked("the vault is locked")
+        return self._watcher
+
+    def now(self) -> float:
+        return self.vault.clock() if self.vault is not None else time.time()
+
+    def sync(self) -> None:
+        if self._watcher is not None:
+            self._watcher.sync()
+
+    def changed(self) -> None:
+        """Something was written: every screen that shows it looks again."""
+        for screen in self.screen_stack:
+            screen.post_message(Changed())
+        self._count_accesses()
+
+    def tell(self, error: BaseException) -> None:
+        """An error as its sentence, and the next step when it is not a command to type."""
+        worded = words(error)
+        step = "" if "`" in worded.step or "--" in worded.step else worded.step
+        self.tell_text(" ".join(filter(None, (worded.sentence, step))), bad=True)
+
+    def tell_text(self, text: str, *, bad: bool = False) -> None:
+        self.notify(text, severity="warning" if bad else "information", timeout=8 if bad else 4, markup=False)
+
+    # What the exchange says
+
+    def _from_exchange(self, happened: Sequence[Event], at: int) -> None:
+        self.post_message(Synced(happened, at))
+
+    def on_synced(self, message: Synced) -> None:
+        self._standing.synced(message.at)
+        for event in message.events:
+            if text := event_words(event):
+                self.tell_text(text, bad=event.kind in ("quarantined", "relay-contradiction", "refused"))
+        if message.events:
+            self.changed()
+        self.refresh_top_line()
+
+    def on_sync_failed(self, message: SyncFailed) -> None:
+        self._standing.failed()
+        self.tell(message.error)
+        self.refresh_top_line()
+
+    # The permanent line and the clock
+
+    @work(exclusive=True, group="accesses")
+    async def _count_accesses(self) -> None:
+        vault = self.vault
+        if vault is not None:
+            try:
+                await in_thread(lambda: self._standing.read(vault))
+            except VaultError:
+                return
+            self.refresh_top_line()
+
+    def refresh_top_line(self) -> None:
+        for line in self.screen.query(TopLine):
+            line.say(*self._standing.words(self.vault, self.now()))
+            line.alarm(self._alarm)
+
+    def _tick(self) -> None:
+        if self.vault is None:
+            return
+        left = self._auto_lock - (time.monotonic() - self._touched)
+        if left <= 0:
+            self.action_lock()
+            return
+        alarm = _("Locks in {seconds} s: press any key").format(seconds=int(left)) if left <= self._warning else ""
+        if alarm and not self._alarm:
+            self.bell()
+            if self.screen.is_modal:
+                self.tell_text(alarm, bad=True)
+        self._alarm = alarm
+        self.refresh_top_line()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, TOUCHES):
+            self._touched = time.monotonic()
+        await super().on_event(event)
+
+    # Keys that work everywhere
+
+    def action_help(self) -> None:
+        screen = self.screen
+        if isinstance(screen, HouseScreen | Dialog) and not isinstance(screen, Help):
+            self.push_screen(Help(screen.help_text(), screen.all_keys()))
+
+    @work
+    async def action_palette(self) -> None:
+        screen = self.screen
+        if not isinstance(screen, HouseScreen):
+            return
+        general = [
+            Key("F1", _("Help"), "app.help"), Key("", _("Light or dark colours"), "app.colours"),
+            Key("^L", _("Lock"), "app.lock"), Key("^Q", _("Leave Elpis"), "app.quit"),
+        ]  # fmt: skip
+        known = {key.label for key in general}
+        own = [key for key in screen.offers() if key.label not in known]
+        action = await self.push_screen_wait(Palette([*own, *general]))
+        if action:
+            await screen.run_action(action)
+
+    def action_colours(self) -> None:
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    @work
+    async def action_sync(self) -> None:
+        from tui.screens.relay import need_relay
+
+        screen = self.screen
+        if isinstance(screen, HouseScreen) and self._watcher is not None and await need_relay(screen):
+            self.tell_text(_("Synchronising."))
+            self.sync()
+
+    def action_help_quit(self) -> None:
+        self.tell_text(_("Ctrl+Q leaves Elpis."))
+
+    # A fault of the program
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual would print every frame with its local variables: a passphrase can be among them."""
+        self._return_code = 1
+        if not self._exception_event.is_set():
+            self._exception = error
+            self._exception_event.set()
+            self._exit_renderables.append(Text(fault(error)))
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        error = sys.exc_info()[1]
+        self._handle_exception(error if isinstance(error, Exception) else RuntimeError())
+
+
+def event_words(event: Event) -> str:
+    """What the exchange brought, in a sentence; empty for what needs no telling."""
+    sentences = {
+        "grant-received": _("{person} has opened something to you."),
+        "opened": _("{person} has opened “{title}” (signed)."),
+        "document-changed": _("{person} has written in “{title}”."),
+        "deposit-filed": _("A document has arrived: “{title}”."),
+        "deposit-waiting": _("A deposit waits for your word: “{title}”."),
+        "quarantined": _("Something from outside was set aside: it breaks the rules."),
+        "access-ended": _("The access of {person} has ended."),
+        "relay-contradiction": _("The relay contradicts itself. Keep this vault as it is: it is proof."),
+    }
+    return sentences.get(event.kind, "").format(person=event.person or _("somebody"), title=event.title)
+
+
+def run(path: Path, language: str | None) -> int:
+    """The screens, until the person leaves. The exit code: 0, or 1 after a fault."""
+    if language:
+        set_language(language)
+    app = ElpisApp(path)
+    try:
+        app.run()
+    except Exception as error:  # noqa: BLE001 - the last door: what escaped the application may carry values in its message
+        sys.stderr.write(fault(error) + "\n")
+        return 1
+    finally:
+        app.close()
+    return app.return_code or 0

@@ -1,0 +1,33 @@
+"""What workers tell the screens. A worker never touches a widget: it posts one of these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sync.exchange import Event
+    from vault.errors import VaultError
+
+
+class Synced(Message):
+    """An exchange with the relay has ended well, `at` seconds since 1970; `events` is what it brought."""
+
+    def __init__(self, events: Sequence[Event], at: int) -> None:
+        super().__init__()
+        self.events, self.at = tuple(events), at
+
+
+class SyncFailed(Message):
+    """The relay could not be reached, or refused, or contradicted itself."""
+
+    def __init__(self, error: VaultError) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Changed(Message):
+    """Something on the screen may be out of date: an exchange brought news, or a dialog changed the vault."""

@@ -1,0 +1,56 @@
+"""How things stand, for the permanent line: whose vault, the accesses that are open now, the last synchronisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.language import _, ngettext
+from tui.render import clean, instant, remaining
+
+if TYPE_CHECKING:
+    from vault import Vault
+
+DAY = 86_400
+
+
+class Standing:
+    """Read in a thread now and then; put into words every second, from memory."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, ...] = ()
+        self._synced: int | None = None
+        self._failed = False
+
+    def read(self, vault: Vault) -> None:
+        """The ends of what is open: accesses given by a patient, accesses received by a professional."""
+        if vault.role:
+            self._ends = tuple(visit.until for visit in vault.visiting.grants() if visit.state == "open")
+        else:
+            self._ends = tuple(grant.until for grant in vault.sharing.grants() if grant.state == "active")
+
+    def synced(self, at: int) -> None:
+        self._synced, self._failed = at, False
+
+    def failed(self) -> None:
+        self._failed = True
+
+    def words(self, vault: Vault | None, now: float) -> tuple[str, str]:
+        """(left, right) of the line."""
+        if vault is None:
+            return "Elpis", ""
+        return f"Elpis · {clean(vault.holder_name)}", f"{self._accesses(now)} · {self._exchange(now)}"
+
+    def _accesses(self, now: float) -> str:
+        ends = [end for end in self._ends if end > now]
+        if not ends:
+            return _("no access open")
+        text = ngettext("{count} access open", "{count} accesses open", len(ends)).format(count=len(ends))
+        return f"{text} ({remaining(min(ends) - now)})"
+
+    def _exchange(self, now: float) -> str:
+        if self._failed:
+            return _("relay not reached")
+        if self._synced is None:
+            return _("not synchronised")
+        when = instant(self._synced)
+        return _("synchronised {when}").format(when=when.rpartition(", ")[2] if now - self._synced < DAY / 2 else when)
