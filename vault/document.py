@@ -22,6 +22,17 @@ SECTION_ENTRY = {
     "vitals": "vital",
 }
 ENTRY_SECTION = {entry: section for section, entry in SECTION_ENTRY.items()}
+# How a new section is called, in the language of its vault.
+SECTION_TITLES = {
+    "fr": {
+        "medications": "Traitements", "allergies": "Allergies", "conditions": "Problèmes de santé",
+        "immunizations": "Vaccinations", "results": "Résultats", "vitals": "Mesures",
+    },
+    "en": {
+        "medications": "Medications", "allergies": "Allergies", "conditions": "Conditions",
+        "immunizations": "Immunizations", "results": "Results", "vitals": "Measurements",
+    },
+}  # fmt: skip
 DOCUMENT_KINDS = (CLINICAL, *SECTION_ENTRY)
 # Entry kinds that have no section of their own yet are kept too: nothing that was read is thrown away.
 ENTRY_KINDS = (*ENTRY_SECTION, "procedure", "directive", "device", "family_history", "social_history", "note")

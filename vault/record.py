@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vault.attachment import Progress, open_file, seal_file
-from vault.document import DOCUMENT_KINDS, SECTION_ENTRY, Attachment, Conflict, Document, Entry, Value
+from vault.document import DOCUMENT_KINDS, SECTION_ENTRY, SECTION_TITLES, Attachment, Conflict, Document, Entry, Value
 from vault.errors import InputRefused, NotFound, StorageFailed
 from vault.keys import VaultKey, sync_folder
 from vault.primitives import make_id, make_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Files = Mapping[str, bytes | Path]
 NO_FILES: Files = {}
+Written = list[Path]
 BATCH = 500  # documents in one transaction of a bulk insert
 AMENDABLE = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "text")
 
@@ -54,6 +55,7 @@ class Record:
     path: Path
     clock: Callable[[], float]
     holder_name: str
+    language: str
     _key: VaultKey
 
     def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
@@ -105,8 +107,9 @@ class Record:
         """The profile section of this kind, made on first use."""
         if kind not in SECTION_ENTRY:
             raise InputRefused(f"no section {kind[:40]!r}", allowed=tuple(SECTION_ENTRY))
+        title = SECTION_TITLES.get(self.language, SECTION_TITLES["en"])[kind]
         with self.store.transaction():
-            return self.documents.find_kind(kind) or self._add(Document(kind=kind), NO_FILES, None)
+            return self.documents.find_kind(kind) or self._add(Document(kind=kind, title=title), NO_FILES, None)
 
     def attach(
         self, document_id: str, source: Path | bytes, *, name: str, media_type: str, progress: Progress | None = None
@@ -208,7 +211,7 @@ class Record:
         document = replace(document, entries=entries)
         check_state(to_state(document))
         document_id, actor = make_id().hex(), make_id()
-        written: list[Path] = []
+        written: Written = []
         try:
             sealed = {
                 sha256: self._seal_named(named[sha256], source, written, progress) for sha256, source in files.items()
@@ -223,11 +226,9 @@ class Record:
         return document_id
 
     def _seal_named(
-        self, attachment: Attachment, source: bytes | Path, written: list[Path], progress: Progress | None
+        self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None
     ) -> dict[str, object]:
-        fields, path = self._seal(
-            source, name=attachment.name, media_type=attachment.media_type, progress=progress
-        )
+        fields, path = self._seal(source, name=attachment.name, media_type=attachment.media_type, progress=progress)
         written.append(path)
         if fields.pop("sha256") != attachment.sha256:
             raise InputRefused("a file is not the one that its attachment names")
