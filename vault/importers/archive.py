@@ -1,0 +1,145 @@
+"""Zip archives, read in memory and never unpacked to disk: IHE XDM, Mon espace sante, Apple Health, any folder of files.
+
+Declared sizes are not believed: every member is read with a limit, all together with another.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from vault.document import Read
+from vault.errors import InputRefused
+from vault.importers.other import title_and_date
+from vault.importers.sniff import format_of
+
+MAX_MEMBERS = 5_000
+MAX_TOTAL = 400 << 20
+MAX_RATIO = 300  # a member that inflates more, and to over a megabyte, is a bomb
+_LITTER = ("__macosx/", ".ds_store", "thumbs.db", ".svn/", ".git/")
+_FRAME = frozenset({"index.htm", "index.html", "readme.txt", "readme.md", "license", "licence.txt"})
+_OFFICE = frozenset({"[content_types].xml", "mimetype"})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of an archive, read."""
+
+    path: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        return self.path.replace("\\", "/").rpartition("/")[2]
+
+
+class Archive:
+    """An opened zip. `warnings` say what was left out and why."""
+
+    def __init__(self, data: bytes) -> None:
+        self.warnings: list[str] = []
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            members = self._zip.infolist()
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as failure:
+            raise InputRefused(f"the archive cannot be opened: {failure}") from failure
+        if len(members) > MAX_MEMBERS:
+            raise InputRefused("the archive holds too many files", limit=MAX_MEMBERS)
+        self.members = [item for item in members if not item.is_dir() and not _is_litter(item.filename)]
+        self._left = MAX_TOTAL
+
+    def names(self) -> list[str]:
+        return [item.filename for item in self.members]
+
+    def read(self, info: zipfile.ZipInfo, limit: int = MAX_TOTAL) -> bytes | None:
+        """A member's bytes, None (with a warning) when it cannot be read. InputRefused for a bomb."""
+        shown = title_and_date(info.filename)[0][:80]
+        if info.flag_bits & 1:
+            self.warnings.append(f"{shown}: protected by a password, left out")
+            return None
+        try:
+            with self._zip.open(info) as file:
+                data = file.read(min(limit, self._left) + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError, RuntimeError) as failure:
+            self.warnings.append(f"{shown}: damaged in the archive, left out ({failure})")
+            return None
+        if len(data) > min(limit, self._left):
+            raise InputRefused("the archive unpacks to more than is read", hint="Unpack it yourself and import the files.")
+        if len(data) > 1 << 20 and len(data) > MAX_RATIO * max(info.compress_size, 1):
+            raise InputRefused("the archive unpacks to a suspicious size", hint="Unpack it yourself and import the files.")
+        self._left -= len(data)
+        return data
+
+    def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """A member in pieces, for readers that need no more at once."""
+        try:
+            with self._zip.open(info) as file:
+                while piece := file.read(1 << 20):
+                    yield piece
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError, RuntimeError) as failure:
+            raise InputRefused(f"the archive is damaged: {failure}") from failure
+
+
+def read(data: bytes, name: str) -> list[Read]:
+    """Every document in the archive."""
+    from vault.importers import apple_health, other, xdm
+
+    archive = Archive(data)
+    lower = [path.lower() for path in archive.names()]
+    if any(path in _OFFICE for path in lower):
+        return other.read_file(data, name)
+    export = apple_health.find_export(archive)
+    if export is not None:
+        return apple_health.read_archive(archive, export, data, name)
+    if xdm.find_metadata(archive):
+        return xdm.read(archive, data, name)
+    return read_folder(archive)
+
+
+def read_folder(archive: Archive) -> list[Read]:
+    """Every member for itself; the member's own file is what is kept. Assumed of a Mon espace sante download."""
+    reads: list[Read] = []
+    for info in archive.members:
+        if info.filename.replace("\\", "/").rpartition("/")[2].lower() in _FRAME:
+            continue
+        content = archive.read(info)
+        if content:
+            reads += read_member(Member(info.filename, content), archive)
+    if not reads:
+        why = archive.warnings[0] if archive.warnings else "nothing in it can be read"
+        raise InputRefused(f"the archive gave no document: {why}")
+    if archive.warnings:
+        reads[0] = replace(reads[0], warnings=(*reads[0].warnings, *archive.warnings))
+    return reads
+
+
+def read_member(member: Member, archive: Archive) -> list[Read]:
+    """Documents of one member; an archive in an archive is left alone."""
+    from vault.importers import read_file
+
+    if format_of(member.data, member.name) == "zip" and not member.name.lower().endswith((".docx", ".odt", ".xlsx", ".ods")):
+        archive.warnings.append(f"{member.name[:80]}: an archive inside an archive, left out")
+        return []
+    try:
+        reads = read_file(member.data, member.name)
+    except InputRefused as refused:
+        archive.warnings.append(f"{member.name[:80]}: {refused}")
+        return []
+    title, date = title_and_date(member.name)
+    return [_dated(read, title, date) for read in reads]
+
+
+def _dated(read: Read, title: str, date: str) -> Read:
+    """A dated file name says more than the properties of a PDF."""
+    unstructured = read.document.source_id.startswith("sha256:") and not read.document.entries
+    if not date or not unstructured:
+        return read
+    return replace(read, document=replace(read.document, title=title, date=date))
+
+
+def _is_litter(path: str) -> bool:
+    lower = path.lower().replace("\\", "/")
+    return any(part in lower for part in _LITTER) or lower.rpartition("/")[2].startswith("._")

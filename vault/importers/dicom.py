@@ -1,0 +1,109 @@
+"""DICOM: the header only; pixels are never decoded here. pydicom comes with the extra `imaging`."""
+
+from __future__ import annotations
+
+import io
+import warnings as python_warnings
+from typing import TYPE_CHECKING
+
+from vault.document import Document, Read, Subject
+from vault.errors import InputRefused
+from vault.importers.dates import from_dicom
+from vault.importers.reading import Builder, author_name, clean, sha256
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MEDIA_TYPE = "application/dicom"
+CLASS_IMAGING = "31"
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_SHOWN = (
+    "Modality", "StudyDescription", "SeriesDescription", "BodyPartExamined", "ProtocolName", "Manufacturer", "InstitutionName",
+    "AccessionNumber", "StudyID", "SeriesNumber", "InstanceNumber",
+)  # fmt: skip
+
+
+def read(data: bytes, name: str) -> list[Read]:
+    """One document per DICOM object."""
+    header = _header(data)
+    out = Builder()
+    out.attach(data, MEDIA_TYPE, name or "image.dcm")
+    _check_claims(header, data, out)
+    shown = {key: _text(header, key) for key in _SHOWN}
+    title = shown["StudyDescription"] or shown["SeriesDescription"] or " ".join(filter(None, ("DICOM", shown["Modality"])))
+    performer = _person(_text(header, "PerformingPhysicianName") or _text(header, "ReferringPhysicianName"))
+    dates = (("StudyDate", "StudyTime"), ("SeriesDate", "SeriesTime"), ("ContentDate", "ContentTime"), ("AcquisitionDate", ""))
+    offset = _text(header, "TimezoneOffsetFromUTC")
+    unique = _text(header, "SOPInstanceUID") or _text(header.file_meta, "MediaStorageSOPInstanceUID")
+    document = Document(
+        title=title,
+        class_code=CLASS_IMAGING,
+        date=next((date for day, time in dates
+                   if (date := from_dicom(_text(header, day), _text(header, time) if time else "", offset))), ""),
+        author=author_name(performer, shown["InstitutionName"]),
+        source_id=f"dicom:{unique}" if unique else f"sha256:{sha256(data)}",
+        text="\n".join(value for value in shown.values() if value),
+    )  # fmt: skip
+    return [out.finish(document, _subject(header))]
+
+
+def _header(data: bytes) -> Dataset:
+    try:
+        import pydicom
+    except ModuleNotFoundError as missing:
+        raise InputRefused("DICOM is read with the extra 'imaging'", hint="Install elpis-vault[imaging].") from missing
+    try:
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")
+            header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
+            # Values are decoded late: what is damaged must show now.
+            for key in (*_SHOWN, "PatientName", "PatientBirthDate", "SOPInstanceUID", "Rows", "Columns"):
+                _text(header, key)
+    except RecursionError as failure:
+        raise InputRefused("DICOM nested too deep") from failure
+    except Exception as failure:  # noqa: BLE001 - pydicom raises a family without a root for damaged files
+        raise InputRefused(f"not readable as DICOM ({type(failure).__name__})") from failure
+    if str(getattr(header.file_meta, "MediaStorageSOPClassUID", "")) == _DIRECTORY or "DirectoryRecordSequence" in header:
+        raise InputRefused("the index of a DICOM disc", hint="Import the folder: the pictures themselves are read.")
+    if not len(header) or (data[128:132] != b"DICM" and not {"SOPClassUID", "PatientName", "Modality", "PatientID"} & set(header.dir())):
+        raise InputRefused("no DICOM header in this file")
+    return header
+
+
+def _check_claims(header: Dataset, data: bytes, out: Builder) -> None:
+    """Rows and columns that the file cannot hold: said now, so that no viewer allocates for them."""
+    rows, columns = _number(header, "Rows"), _number(header, "Columns")
+    frames, bits = _number(header, "NumberOfFrames") or 1, _number(header, "BitsAllocated") or 8
+    syntax = _text(header.file_meta, "TransferSyntaxUID")
+    plain = syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
+    samples = _number(header, "SamplesPerPixel") or 1
+    claimed = rows * columns * frames * samples * max(bits, 1) // 8
+    if plain and claimed > len(data) + 1024:
+        out.warn(f"the header claims {columns} x {rows} pixels, more than the file holds: cut short or wrong")
+    elif claimed > len(data) * 2_000:
+        out.warn(f"the header claims {columns} x {rows} pixels in {frames} frame(s), hardly in a file of this size")
+
+
+def _subject(header: Dataset) -> Subject | None:
+    name = _text(header, "PatientName").split("=")[0].split("^")
+    family, given = clean(name[0]), clean(name[1]) if len(name) > 1 else ""
+    birth = from_dicom(_text(header, "PatientBirthDate"))[:10]
+    number = _text(header, "PatientID")
+    if not (family or given or birth or number):
+        return None
+    return Subject(family, given, birth, (("dicom", number),) if number else ())
+
+
+def _person(value: str) -> str:
+    parts = value.split("=")[0].split("^")
+    return clean(" ".join(filter(None, (parts[3] if len(parts) > 3 else "", parts[1] if len(parts) > 1 else "", parts[0]))))
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword, "") if header is not None else ""
+    return clean("" if value is None else str(value), 1_000)
+
+
+def _number(header: Dataset, keyword: str) -> int:
+    text = _text(header, keyword)
+    return int(text) if text.isdigit() else 0
