@@ -6,7 +6,6 @@ Exit 1 when a benchmark raised, which means that something is wrong and not mere
 from __future__ import annotations
 
 import argparse
-import importlib
 import multiprocessing
 import sys
 import time
@@ -15,13 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from tests.benchmarks.harness import Row, table
-
-
-def rows_of(name: str, quick: bool) -> list[Row]:
-    """Runs in a process of its own, so that one benchmark's memory and imports are not another's."""
-    module = importlib.import_module(f"tests.benchmarks.{name}")
-    return list(module.main(quick) or ())
+from tests.benchmarks.harness import Row, rows_of, table
 
 
 def run(name: str, quick: bool) -> list[Row] | None:

@@ -6,6 +6,7 @@ alternating rounds of the same process, and the median of them.
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import resource
@@ -40,6 +41,11 @@ class Row:
         sign = "<=" if self.better == "lower" else ">="
         limit = "" if self.limit is None else f"{sign} {amount(self.limit, self.unit)}"
         return self.name, amount(self.value, self.unit), limit, "" if self.within else "over", self.detail
+
+
+def rows_of(name: str, quick: bool) -> list[Row]:
+    """What one benchmark module yields. Called in a process of its own: its memory and imports are no other's."""
+    return list(importlib.import_module(f"tests.benchmarks.{name}").main(quick) or ())
 
 
 def amount(value: float, unit: str) -> str:
