@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 from vault.errors import CannotOpen, InputRefused, StorageFailed, VerificationFailed
 from vault.primitives import FileOpener, FileSealer, padme_length
@@ -22,6 +25,11 @@ CHUNK = 64 << 10
 SEALED_CHUNK = CHUNK + FileSealer.OVERHEAD
 MAX_SIZE = 15 << 30  # padded and sealed it stays under the relay's 16 GiB
 
+BATCH = 16  # chunks that one stage hands to the next at once
+AHEAD = 4  # batches between two stages
+WORTH_THREADS = 4 << 20
+
+T = TypeVar("T")
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
 
 
@@ -62,12 +70,10 @@ def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress
     return sealed
 
 
-def open_file(
-    path: Path, key: bytes, size: int, *, sha256: str, progress: Progress | None = None
-) -> Iterator[bytes]:
-    """The plaintext, chunk by chunk. CannotOpen when anything was changed, dropped, doubled, moved or cut.
+def open_file(path: Path, key: bytes, size: int, *, sha256: str, progress: Progress | None = None) -> Iterator[bytes]:
+    """The plaintext, piece by piece. CannotOpen when anything was changed, dropped, doubled, moved or cut.
 
-    Each chunk is authentic when it is given; that nothing is missing is known when the iterator ends without raising.
+    Each piece is authentic when it is given; that nothing is missing is known when the iterator ends without raising.
     """
     plain = hashlib.sha256()
     done = 0
@@ -76,52 +82,135 @@ def open_file(
             if os.fstat(file.fileno()).st_size != sealed_length(size):
                 raise CannotOpen("the sealed file does not have its length")
             opener = FileOpener(key, file.read(FileSealer.HEADER))
-            final = False
-            while not final:
-                piece, final = opener.pull(file.read(SEALED_CHUNK))
-                kept = piece[: max(0, size - done)]
-                if any(piece[len(kept) :]):
-                    raise CannotOpen("the padding is not zeros")
-                done += len(kept)
-                plain.update(kept)
-                if kept:
-                    yield kept
-                if progress is not None:
-                    progress(done, size)
-            if file.read(1) or done != size:
-                raise CannotOpen("the sealed file does not end where it says")
+            with _ahead(_sealed_chunks(file), size) as sealed, _ahead(_opened(opener, sealed), size) as opened:
+                for chunk in (chunk for batch in opened for chunk in batch):
+                    piece = chunk[: size - done]
+                    if chunk[len(piece) :].strip(b"\0"):
+                        raise CannotOpen("the padding is not zeros")
+                    done += len(piece)
+                    plain.update(piece)
+                    if piece:
+                        yield piece
+                    if progress is not None:
+                        progress(done, size)
     except FileNotFoundError as failure:
         raise StorageFailed("the attachment's file is missing") from failure
     except OSError as failure:
         raise StorageFailed("the attachment's file cannot be read") from failure
+    if done != size:
+        raise CannotOpen("the sealed file ends early")
     if plain.hexdigest() != sha256:
         raise VerificationFailed("the attachment is not the file that the document names")
 
 
 def _seal(read: BinaryIO, write: BinaryIO, size: int, key: bytes, progress: Progress | None) -> SealedFile:
+    """Three stages at once on a large file, since libsodium and hashlib let go of the interpreter: read and hash,
+    seal, hash and write."""
     sealer = FileSealer(key)
     plain, sealed = hashlib.sha256(), hashlib.sha256(sealer.header)
     write.write(sealer.header)
-    left, padding, total = size, padme_length(size) - size, FileSealer.HEADER
-    final = False
-    while not final:
-        piece = read.read(min(CHUNK, left))
-        if len(piece) != min(CHUNK, left):
-            raise InputRefused("the file changed while it was read")
-        left -= len(piece)
-        plain.update(piece)
-        zeros = min(padding, CHUNK - len(piece))
-        padding -= zeros
-        final = not left and not padding
-        out = sealer.push(piece + bytes(zeros), final=final)
-        sealed.update(out)
-        write.write(out)
-        total += len(out)
-        if progress is not None:
-            progress(size - left, size)
-    if read.read(1):
-        raise InputRefused("the file grew while it was read")
+    done, total = 0, FileSealer.HEADER
+    batches = _plain(read, size, plain.update)
+    with _ahead(batches, size) as plain_batches, _ahead(_sealed(sealer, plain_batches), size) as sealed_batches:
+        for batch in sealed_batches:
+            for chunk in batch:
+                sealed.update(chunk)
+                write.write(chunk)
+                total += len(chunk)
+            done = min(size, done + BATCH * CHUNK)
+            if progress is not None:
+                progress(done, size)
     return SealedFile(plain.hexdigest(), size, sealed.hexdigest(), total)
+
+
+def _plain(read: BinaryIO, size: int, hashed: Callable[[bytes], None]) -> Iterator[tuple[list[bytes], bool]]:
+    """(chunks of the padded plaintext, whether the last of them ends the file)."""
+    left, padding = size, padme_length(size) - size
+    batch: list[bytes] = []
+    while True:
+        wanted = min(CHUNK, left)
+        chunk = read.read(wanted)
+        if len(chunk) != wanted or (wanted == left and read.read(1)):
+            raise InputRefused("the file changed while it was read")
+        hashed(chunk)
+        left -= wanted
+        zeros = min(padding, CHUNK - wanted)
+        padding -= zeros
+        batch.append(chunk + bytes(zeros) if zeros else chunk)
+        final = not left and not padding
+        if final or len(batch) == BATCH:
+            yield batch, final
+            batch = []
+        if final:
+            return
+
+
+def _sealed(sealer: FileSealer, batches: Iterable[tuple[list[bytes], bool]]) -> Iterator[list[bytes]]:
+    for batch, last in batches:
+        sealed = [sealer.push(chunk, final=False) for chunk in batch[:-1]]
+        yield [*sealed, sealer.push(batch[-1], final=last)]
+
+
+def _sealed_chunks(file: BinaryIO) -> Iterator[list[bytes]]:
+    while batch := [chunk for _ in range(BATCH) if (chunk := file.read(SEALED_CHUNK))]:
+        yield batch
+
+
+def _opened(opener: FileOpener, batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    final = False
+    for batch in batches:
+        chunks = []
+        for sealed in batch:
+            if final:
+                raise CannotOpen("the sealed file goes on after its end")
+            chunk, final = opener.pull(sealed)
+            chunks.append(chunk)
+        yield chunks
+    if not final:
+        raise CannotOpen("the sealed file has no end")
+
+
+@contextmanager
+def _ahead(items: Iterator[T], size: int) -> Iterator[Iterator[T]]:
+    """The same items, made in a thread that runs a little ahead when the file is worth one."""
+    if size < WORTH_THREADS:
+        yield items
+        return
+    waiting: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(AHEAD)
+    stopped = threading.Event()
+
+    def put(item: tuple[bool, T | BaseException | None]) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((True, item))
+                if stopped.is_set():
+                    return
+            put((False, None))
+        except BaseException as failure:  # noqa: BLE001 - raised again where the items are used
+            put((False, failure))
+
+    def made() -> Iterator[T]:
+        while True:
+            good, item = waiting.get()
+            if not good:
+                if isinstance(item, BaseException):
+                    raise item
+                return
+            yield cast(T, item)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield made()
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _reader(source: Path | bytes) -> BinaryIO:

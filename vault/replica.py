@@ -16,7 +16,7 @@ from automerge.core import ROOT, Document, Message, ObjType, ScalarType, SyncSta
 from vault import chunk
 from vault.chunk import MAX_CHUNK, MAX_FIRST, OpId
 from vault.errors import ForeignChange, InputRefused, NotFound, StorageFailed, VerificationFailed
-from vault.shape import PARTS, check_state
+from vault.shape import MAX_TEXT, MAX_WHOLE, PARTS, check_state, is_text
 
 Path = tuple[str, ...]
 State = dict[str, dict[str, Any]]
@@ -82,9 +82,9 @@ def make(state: Mapping[str, Mapping[str, Any]], actor: bytes) -> tuple[bytes, C
                 if isinstance(value, Mapping):
                     inner = transaction.put_object(made, key, ObjType.Map)
                     for name, scalar in value.items():
-                        transaction.put(inner, name, _SCALARS[type(scalar)], scalar)
+                        transaction.put(inner, name, _scalar(scalar), scalar)
                 else:
-                    transaction.put(made, key, _SCALARS[type(value)], value)
+                    transaction.put(made, key, _scalar(value), value)
     change = _change(document.get_changes([])[0])
     if len(change.data) > MAX_FIRST:
         raise InputRefused("this document is too large for one record", limit=MAX_FIRST)
@@ -290,31 +290,27 @@ def _linear(history: Sequence[Any]) -> bool:
 
 
 def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
-    verb, path = item[0], item[1]
-    if verb not in ("set", "delete") or len(path) not in (2, 3) or path[0] not in PARTS:
-        raise ValueError(f"not an edit: {verb} {path}")
+    path, deletes, value = item[1], item[0] == "delete", item[2] if len(item) == 3 else None
+    if item[0] not in ("set", "delete") or len(path) not in (2, 3) or path[0] not in PARTS:
+        raise ValueError(f"not an edit: {item[0]} {path}")
     part = transaction.get(ROOT, path[0])[1]
     if path[0] == "meta":
-        _write(transaction, part, path[1], item)
+        _write(transaction, part, path[1], value, deletes=deletes)
         return
     inner = transaction.get(part, path[1])
-    if verb == "delete":
-        if inner is None:
-            raise NotFound("no such entry in this document")
-        if path[0] == "attachments" and len(path) == 2:
-            transaction.delete(part, path[1])
-        elif len(path) == 2:
-            _delete(transaction, inner[1], "kind")
-        else:
-            _delete(transaction, inner[1], path[2])
-            _renew(transaction, inner[1], path, touched)
+    if deletes and inner is None:
+        raise NotFound("no such entry or attachment in this document")
+    if deletes and path[0] == "attachments" and len(path) == 2:
+        transaction.delete(part, path[1])
+        return
+    if deletes and len(path) == 2:
+        _write(transaction, inner[1], "kind", None, deletes=True)
         return
     place = inner[1] if inner else transaction.put_object(part, path[1], ObjType.Map)
-    values = {path[2]: item[2]} if len(path) == 3 else dict(item[2])
-    for name, value in values.items():
-        transaction.put(place, name, _SCALARS[type(value)], value)
     if path[0] == "entries" and inner is None:
         touched.add(path[1])
+    for name, scalar in ((path[2], value),) if len(path) == 3 else dict(value or {}).items():
+        _write(transaction, place, name, scalar, deletes=deletes)
     _renew(transaction, place, path, touched)
 
 
@@ -330,16 +326,20 @@ def _renew(transaction: Any, place: bytes, path: Path, touched: set[str]) -> Non
     transaction.put(place, "kind", ScalarType.Str, kind[0][1])
 
 
-def _write(transaction: Any, place: bytes, name: str, item: Edit) -> None:
-    if item[0] == "delete":
-        _delete(transaction, place, name)
-    else:
-        transaction.put(place, name, _SCALARS[type(item[2])], item[2])
-
-
-def _delete(transaction: Any, place: bytes, name: str) -> None:
-    if transaction.get(place, name) is not None:
+def _write(transaction: Any, place: bytes, name: str, value: object, *, deletes: bool = False) -> None:
+    if not deletes:
+        transaction.put(place, name, _scalar(value), value)
+    elif transaction.get(place, name) is not None:
         transaction.delete(place, name)
+
+
+def _scalar(value: object) -> ScalarType:
+    kind = _SCALARS.get(type(value))
+    if kind is None or (isinstance(value, int) and abs(value) > MAX_WHOLE):
+        raise InputRefused("a field is text, a whole number, true, false or nothing")
+    if isinstance(value, str) and not is_text(value, MAX_TEXT):
+        raise InputRefused("a field is too long or not text")
+    return kind
 
 
 def _load(save: bytes) -> Document:
