@@ -30,6 +30,7 @@ from vault.outbox import Outbox
 from vault.store.grants import Given
 from vault.store.mailboxes import Mailbox, Outgoing
 from vault.vault import Vault
+from vault.visiting import Visit
 
 PAGE = 200
 FOR_GOOD = frozenset({400, 403, 404, 409, 410, 413})  # a relay that answers so will answer so again
@@ -167,6 +168,15 @@ class Exchange:
             for one in opened:
                 one.refresh()
             return opened
+
+    def find(self, wanted: str) -> tuple[Visit, str | None]:
+        """A grant received, or a document of one, by its id: what came to the inbox since is looked through too."""
+        with self._lock:
+            try:
+                return self._vault.visiting.find(wanted)
+            except NotFound:
+                self._news()
+                return self._vault.visiting.find(wanted)
 
     def read_channel(
         self, relay: str, key: bytes, mailbox: bytes, token: bytes, seen: Seen

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vault.channel import Channel
-from vault.errors import AccessEnded, NotFound, Replayed
+from vault.errors import AccessEnded, Expired, NotFound, Replayed
 from vault.grant import (
     CONTENT,
     Content,
@@ -79,13 +79,19 @@ class Visiting:
 
     def receive(self, statement: bytes) -> Visit:
         """A grant from the inbox. Raises as `open_package` does; a grant that came before is Replayed."""
-        package = open_package(statement, self._vault.identity, self._now())
-        fields = package.fields
-        if self._grants.visit(fields["number"]) is not None:
+        try:
+            package, over = open_package(statement, self._vault.identity, self._now()), False
+        except Expired:
+            # It came after its end: kept as ended, so that its documents are known to be over and not unknown.
+            package, over = open_package(statement, self._vault.identity, 0), True
+        number = package.fields["number"]
+        if self._grants.visit(number) is not None:
             raise Replayed("this grant came before")
         with self._store.transaction():
-            self._grants.add_visit(self._row(package), [_item(fields["number"], i, w) for i, w in _pairs(package)])
-        return self._need_visit(fields["number"])
+            self._grants.add_visit(self._row(package), [_item(number, item, wrap) for item, wrap in _pairs(package)])
+            if over:
+                self._grants.end_visit(number)
+        return self._need_visit(number)
 
     def renew(self, statement: bytes) -> Visit:
         """The next epoch of documents of a grant that goes on."""

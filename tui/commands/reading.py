@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,13 +101,21 @@ def _meds_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _meds(session: Session) -> int:
+    from vault.adopting import adopt_treatments
     from vault.review import medications
 
     args = session.args
     with session.vault() as vault:
         day = args.on or date.fromtimestamp(vault.clock())
         if args.adopt:
-            _adopt(session, vault, medications.medication_list(vault.entries("medication"), on=day))
+            _section, copied = adopt_treatments(vault, on=day, dry_run=session.dry_run)
+            session.say(
+                ngettext(
+                    "{n} treatment was copied into your list.",
+                    "{n} treatments were copied into your list.",
+                    len(copied),
+                ).format(n=len(copied))
+            )
         listing = medications.preoperative_list if args.preop else medications.medication_list
         items = listing(vault.entries("medication"), on=day)
     session.give([shapes.medication(item) for item in items], lambda: render.medications(items, session.width))
@@ -117,31 +124,6 @@ def _meds(session: Session) -> int:
     else:
         session.say(_("No treatment is known."))
     return 0
-
-
-def _adopt(session: Session, vault: Vault, items: Iterable[Any]) -> None:
-    """Active treatments of imported documents, copied into the holder's own section unless they are there."""
-    section = vault.section("medications")
-    known = {_key(entry.fields) for entry in vault.read(section).entries}
-    count = 0
-    for item in items:
-        names = ("label", "code", "system", "substance", "dose", "start")
-        fields = {name: getattr(item, name) for name in names if getattr(item, name)}
-        if not item.active or item.negated or _key(fields) in known:
-            continue
-        known.add(_key(fields))
-        count += 1
-        if not session.dry_run:
-            vault.add_entry(section, "medication", fields)
-    session.say(
-        ngettext(
-            "{n} treatment was copied into your list.", "{n} treatments were copied into your list.", count
-        ).format(n=count)
-    )
-
-
-def _key(fields: Any) -> tuple[str, str]:
-    return (str(fields.get("code") or ""), str(fields.get("label") or "").casefold())
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from tui.language import _, ngettext
 from tui.session import Session, Verb
 
 if TYPE_CHECKING:
+    from sync.exchange import Exchange
     from sync.opened import OpenDocument
     from vault import Vault
     from vault.visiting import Visit
@@ -26,8 +27,6 @@ def own_document(vault: Vault, prefix: str) -> str | None:
     try:
         return vault.find(prefix)
     except NotFound:
-        if not vault.visiting.grants():
-            raise
         return None
 
 
@@ -37,25 +36,21 @@ def open_granted(session: Session, vault: Vault, wanted: str, why: str) -> list[
         return exchange.open_all(wanted, why)
 
 
-def _nothing(_parser: argparse.ArgumentParser) -> None:
-    """No argument of its own."""
+def _inbox_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accept", metavar="ID", help=_("take a deposit that waits into the vault"))
+    parser.add_argument("--refuse", metavar="ID", help=_("refuse a deposit that waits"))
 
 
 def _inbox(session: Session) -> int:
-    from sync.client import RelayUnreachable
-
+    args = session.args
     with session.vault() as vault:
-        reached = True
+        if args.refuse:
+            vault.feeding.refuse(vault.feeding.find(args.refuse).id)
+        if args.accept:
+            vault.feeding.accept(vault.feeding.find(args.accept).id)
+        reached = session.refresh(vault)
         if vault.people.relay() is None:
-            reached = False
             session.say(_("No relay yet: `elpis sync --relay URL`."))
-        else:
-            try:
-                with session.exchange(vault) as exchange:
-                    exchange.sync()
-            except RelayUnreachable:
-                reached = False
-                session.say(_("The relay cannot be reached: this is what had come before."))
         visits, deposits, now = vault.visiting.grants(), vault.feeding.waiting(), vault.clock()
     data = {
         "grants": [shapes.visit(item) for item in visits],
@@ -80,7 +75,7 @@ def _contribute(session: Session) -> int:
     path = Path(session.args.file)
     entries, attached = _entries_of(path)
     with session.vault() as vault, session.exchange(vault) as exchange:
-        visit, document_id = _one_document(vault, session.args.id)
+        visit, document_id = _one_document(exchange, session.args.id)
         if visit.right != "edit":
             raise RightMissing()
         if not session.dry_run:
@@ -98,9 +93,9 @@ def _contribute(session: Session) -> int:
     return 0
 
 
-def _one_document(vault: Vault, wanted: str) -> tuple[Visit, str]:
+def _one_document(exchange: Exchange, wanted: str) -> tuple[Visit, str]:
     """(grant, document id). A grant of one document stands for it; of several, one must be named."""
-    visit, document_id = vault.visiting.find(wanted)
+    visit, document_id = exchange.find(wanted)
     if document_id is None and len(visit.document_ids) == 1:
         document_id = visit.document_ids[0]
     if document_id is None:
@@ -176,7 +171,7 @@ def _deposit(session: Session) -> int:
 
 
 VERBS = {
-    "inbox": Verb(_nothing, _inbox),
+    "inbox": Verb(_inbox_arguments, _inbox),
     "contribute": Verb(_contribute_arguments, _contribute, writes=True),
     "deposit": Verb(_deposit_arguments, _deposit, writes=True),
 }

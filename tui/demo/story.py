@@ -1,4 +1,4 @@
-"""The story, told with the product's own front doors: three vaults, an authority, a payer, a relay that hears it all."""
+"""The story, told with the product's own front doors: three vaults, an authority, a payer, a relay that hears it."""
 
 from __future__ import annotations
 
