@@ -274,7 +274,7 @@ def events(items: Iterable[Any]) -> str:
     for item in items:
         told = kinds.get(item.kind, _("something else"))
         told = told.format(person=clean(item.person) or _("somebody"), title=clean(item.title))
-        lines.append(f"{instant(item.time)}  {told}")
+        lines.append(f"{instant(item.time)}  {told}".rstrip(": "))
     return "\n".join(lines)
 
 

@@ -87,6 +87,20 @@ class Session:
 
         return Exchange(vault)
 
+    def refresh(self, vault: Vault) -> bool:
+        """Sends and fetches when a relay is known. False, and said, when it does not answer."""
+        from sync.client import RelayUnreachable
+
+        if vault.people.relay() is None:
+            return False
+        try:
+            with self.exchange(vault) as exchange:
+                exchange.sync()
+        except RelayUnreachable:
+            self.say(_("The relay cannot be reached: this is what had come before."))
+            return False
+        return True
+
     def give(self, data: Any, text: Callable[[], str] | str = "") -> None:
         """The answer, on stdout: JSON when asked for, else text; nothing when the text is empty."""
         if self.json:

@@ -57,12 +57,11 @@ def _grant(session: Session) -> int:
             **ends,
         )
         queued = _push(session, vault)
-    session.give({**shapes.grant(made), "purpose": made.purpose, "queued": queued}, lambda: _told(made, vault.clock()))
+    session.give(
+        {**shapes.grant(made), "purpose": made.purpose, "queued": queued},
+        lambda: render.grants([made], vault.clock(), session.width),
+    )
     return 0
-
-
-def _told(made: Any, now: float) -> str:
-    return render.grants([made], now)
 
 
 def _rehearse(session: Session, vault: Vault, person: Any, documents: list[str], ends: dict[str, Any]) -> int:
@@ -105,6 +104,7 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
 
 def _grants(session: Session) -> int:
     with session.vault() as vault:
+        vault.sharing.expire()
         given, now = vault.sharing.grants(), vault.clock()
     session.give([shapes.grant(item) for item in given], lambda: render.grants(given, now, session.width))
     if not given:
@@ -126,13 +126,22 @@ def _revoke(session: Session) -> int:
         session.confirm(name, _("This ends the access of {name} now.").format(name=name))
         ended = vault.sharing.revoke(found.id)
         queued = _push(session, vault)
-    session.give({**shapes.grant(ended), "queued": queued}, lambda: render.grants([ended], vault.clock()))
+    session.give(
+        {**shapes.grant(ended), "queued": queued},
+        lambda: render.grants([ended], vault.clock(), session.width),
+    )
     session.say(_("What was opened before may have been copied. Nothing written from now on can be read."))
     return 0
 
 
+def _trace_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--offline", action="store_true", help=_("what is known here, without asking the relay"))
+
+
 def _trace(session: Session) -> int:
     with session.vault() as vault:
+        if not session.args.offline:
+            session.refresh(vault)
         lines = vault.sharing.trace()
     session.give([shapes.trace_line(item) for item in lines], lambda: render.trace(lines, session.width))
     if not lines:
@@ -144,5 +153,5 @@ VERBS = {
     "grant": Verb(_grant_arguments, _grant, writes=True),
     "grants": Verb(_nothing, _grants),
     "revoke": Verb(_revoke_arguments, _revoke, writes=True),
-    "trace": Verb(_nothing, _trace),
+    "trace": Verb(_trace_arguments, _trace),
 }
