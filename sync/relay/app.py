@@ -20,7 +20,7 @@ from sync.relay.http import Call, Endpoint, Receive, Reply, Scope, Send, as_json
 from sync.relay.keeper import Gate, Keeper
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal
-from sync.relay.signing import Box, check_reader
+from sync.relay.signing import Box
 from sync.relay.store import BLOB, Blob, Store
 from sync.relay.store import Log as Chain
 from sync.wire import Opening, encode_b64
@@ -213,9 +213,8 @@ class Handlers:
 
     async def drop_blob(self, call: Call) -> Reply:
         address, owner, keeper = call.address(), call.token(), self.keeper
-        await keeper.engine.submit(
-            lambda _: blobs.drop(keeper.store, address, owner), finish=lambda file: keeper.folder.remove(file)
-        )
+        file = await keeper.engine.submit(lambda _: blobs.drop(keeper.store, address, owner))
+        await asyncio.to_thread(keeper.folder.remove, file)
         return Reply(204)
 
     # halves
@@ -256,7 +255,7 @@ class Handlers:
         if opening.grant != grant:
             raise Refusal("malformed")
         reader = halves.check(keeper.peek.half(grant), opening.counter, keeper.clock.now()).reader
-        box: Box = await keeper.crew.run(_prepare, reader, opening)
+        box = await keeper.checker.prepare(reader, opening.signed, opening.signature, opening.fresh)
         gate = Gate(keeper.clock)
         gates = keeper.gates.setdefault(grant, set())
         gates.add(gate)
@@ -303,11 +302,6 @@ class Handlers:
         finally:
             waiting.leave(keys, event)
         return as_json({"changed": changed})
-
-
-def _prepare(reader: bytes, opening: Opening) -> Box:
-    check_reader(reader, wire.prehash("opening", opening.signed), opening.signature)
-    return Box.make(opening.fresh)
 
 
 def _changed(store: Store, watches: list[shapes.Watch], now: int) -> list[dict[str, object]]:

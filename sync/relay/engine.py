@@ -1,7 +1,8 @@
 """Group commit: many writes of many requests, one transaction, one sync to disk.
 
 Rules run in the event loop's thread, where nothing competes for the interpreter; only the commit, which waits for the
-disk, runs in the writer thread. What comes in meanwhile is the next batch. A result is given out only after its commit.
+disk, runs in the writer thread. Meanwhile answers are prepared, and what comes in is the next batch. A result is given
+out only after its commit.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Engine:
     def submit(
         self, rule: Callable[[int], T], *, size: int = 0, finish: Callable[[T], Any] | None = None
     ) -> asyncio.Future[Any]:
-        """`rule(now)` inside the next transaction; `finish(result)` in the writer thread once it is on disk."""
+        """`rule(now)` inside the next transaction, and its result once that is on disk.
+
+        `finish(result)` makes an answer of it while the disk is being waited for; the answer is held back until then.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(_Job(rule, finish, future, size))
         if not self._running:
@@ -76,15 +80,19 @@ class Engine:
                     done[-1] = (job, job.rule(now))
                 except Refusal as refusal:
                     done[-1] = (job, refusal)
-        except Exception as failure:  # noqa: BLE001 - a fault in one rule takes the batch back and must not stop the relay
+            self.store.prepare()
+        except Exception as failure:  # noqa: BLE001 - a fault in one rule takes the batch back, and the relay goes on
             if not done:
                 done = [(self._waiting.popleft(), None)]
             self._take_back()
-            self._deliver([(job, failure) for job, _ in done])
+            self._loop.call_soon(self._deliver, [(job, failure) for job, _ in done])
             return
-        self._loop.run_in_executor(self._writer, self._commit, done, now).add_done_callback(self._committed)
+        written = self._loop.run_in_executor(self._writer, self._commit, now)
+        answers = [(job, self._finish(job, result)) for job, result in done]
+        written.add_done_callback(lambda future: self._committed(future, answers))
 
-    def _commit(self, done: list[tuple[_Job, Any]], now: int) -> list[tuple[_Job, Any]]:
+    def _commit(self, now: int) -> None:
+        """In the writer thread."""
         try:
             # The half first: a grant without its half would be a promise that cannot be kept.
             self.safe.commit()
@@ -93,18 +101,21 @@ class Engine:
             if self.doomed:
                 self.safe.destroy(self.doomed)
                 self.doomed = []
-        except StorageRefused as failure:
+        except StorageRefused:
             self._take_back()
-            return [(job, failure) for job, _ in done]
-        return [(job, self._finish(job, result)) for job, result in done]
+            raise
 
     def _finish(self, job: _Job, result: Any) -> Any:
         if job.finish is None or isinstance(result, Refusal):
             return result
         try:
             return job.finish(result)
-        except Refusal as refusal:
-            return refusal
+        except Exception as failure:  # noqa: BLE001 - reaches whoever awaits this answer, and nobody else
+            return failure
+
+    def _committed(self, written: asyncio.Future[None], answers: list[tuple[_Job, Any]]) -> None:
+        failure = written.exception()
+        self._deliver(answers if failure is None else [(job, failure) for job, _ in answers])
 
     def _take_back(self) -> None:
         for undo in (self.store.rollback, self.safe.rollback):
@@ -113,17 +124,15 @@ class Engine:
             except StorageRefused:
                 continue  # the disk refuses this too; SQLite takes it back when it next opens the file
 
-    def _committed(self, done: asyncio.Future[list[tuple[_Job, Any]]]) -> None:
-        self._deliver(done.result())
-
-    def _deliver(self, done: list[tuple[_Job, Any]]) -> None:
-        for job, result in done:
+    def _deliver(self, answers: list[tuple[_Job, Any]]) -> None:
+        # The next batch first: its commit waits for the disk while these answers are sent.
+        self._running = bool(self._waiting)
+        if self._running:
+            self._batch()
+        for job, result in answers:
             if job.future.done():
                 continue
             if isinstance(result, BaseException):
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
-        self._running = bool(self._waiting)
-        if self._running:
-            self._loop.call_soon(self._batch)

@@ -69,7 +69,7 @@ def destroy(store: Store, safe: HalfSafe, grant: bytes, owner: bytes, now: int) 
         # Still there when the disk refused its destruction the first time.
         return half.ended, safe.get(grant) is not None
     reason = ENDED if now >= half.until else REVOKED
-    store.end_half(half.id, now, reason)
+    store.end_half(half, now, reason)
     return now, True
 
 
@@ -77,7 +77,7 @@ def end_due(store: Store, now: int, limit: int = 1_000) -> list[bytes]:
     """Ends what is past its date; the halves of these grants are to be destroyed."""
     due = store.due_halves(now, limit)
     for half in due:
-        store.end_half(half.id, now, ENDED)
+        store.end_half(half, now, ENDED)
     return [half.address for half in due]
 
 
@@ -107,10 +107,10 @@ def release(store: Store, safe: HalfSafe, opening: Opening, body: bytes, body_ha
         raise Refusal("full")
     head = trace.add(store, log, body, body_hash, now)
     used = half.used + 1
-    store.spend_half(half.id, opening.counter, used)
+    store.spend_half(half, opening.counter, used)
     used_up = half.openings is not None and used >= half.openings
     if used_up:
-        store.end_half(half.id, now, USED_UP)
+        store.end_half(half, now, USED_UP)
     return Release(head, secret, half.until, used_up)
 
 

@@ -119,7 +119,18 @@ class Call:
             yield chunk
 
     async def body(self, limit: int) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks(limit)])
+        length = self.headers.get(b"content-length")
+        if length is None or not length.isdigit() or len(length) > 7:
+            return b"".join([chunk async for chunk in self.chunks(limit)])
+        if int(length) > limit:
+            raise Refusal("too-large")
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        body: bytes = message["body"]
+        if message["more_body"]:
+            body += b"".join([chunk async for chunk in self.chunks(limit)])
+        return body
 
     async def json(self, **fields: Callable[[Any], Any]) -> dict[str, Any]:
         """An object with exactly these fields, each read by its function; whatever that raises is malformed."""
@@ -183,7 +194,10 @@ def check_limits(scope: Scope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > wire.URL_BYTES:
         raise Refusal("url")
     headers = scope["headers"]
-    if len(headers) > wire.HEADER_COUNT or sum(len(k) + len(v) for k, v in headers) > wire.HEADER_BYTES:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    if len(headers) > wire.HEADER_COUNT or size > wire.HEADER_BYTES:
         raise Refusal("headers")
 
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 from sync import wire
 from sync.relay import halves, trace
 from sync.relay.blobs import Folder
+from sync.relay.checker import Checker
 from sync.relay.clock import RelayClock
-from sync.relay.crew import Crew
 from sync.relay.engine import Engine
 from sync.relay.log import Log
 from sync.relay.rate import Rate
@@ -61,7 +61,7 @@ class Keeper:
         self.signer = Signer.load(beside(db, "key"))
         self.clock = RelayClock(self.store.clock())
         self.engine = Engine(self.store, self.safe, self.clock)
-        self.crew = Crew(2)
+        self.checker = Checker()
         self.waiting = Waiting()
         self.mailbox_rate = Rate(wire.MAILBOX_RATE, wire.MAILBOX_BURST)
         self.grant_rate = Rate(wire.GRANT_RATE, wire.GRANT_BURST)
@@ -78,7 +78,7 @@ class Keeper:
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweeper
         await self.engine.close()
-        self.crew.close()
+        self.checker.close()
         self._reads.shutdown()
         for store in (self.peek, self._view, self.store):
             store.close()

@@ -102,14 +102,15 @@ def owned(store: Store, address: bytes, owner: bytes) -> Log:
 def trim(store: Store, address: bytes, owner: bytes, upto: int) -> None:
     log = owned(store, address, owner)
     if log.freed < min(upto, log.length):
-        store.free_entries(log.id, log.freed, min(upto, log.length))
+        store.free_entries(log, min(upto, log.length))
 
 
 def close(store: Store, address: bytes, owner: bytes, purge: bool, now: int) -> int:
     """The time at which it was closed, the same when repeated."""
     log = owned(store, address, owner)
     if log.closed is None:
-        store.close_log(log.id, now)
+        store.close_log(log, now)
+        log = log._replace(closed=now)
     if purge and log.freed < log.length:
-        store.free_entries(log.id, log.freed, log.length)
-    return log.closed if log.closed is not None else now
+        store.free_entries(log, log.length)
+    return now if log.closed is None else log.closed

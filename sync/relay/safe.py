@@ -32,6 +32,8 @@ class HalfSafe:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys = _open_keys(path.with_name(path.name + "-keys"))
+        # Overwritten in place with the file, so that this process forgets a key when the disk does.
+        self._ring = bytearray(os.pread(self._keys, _BUCKETS * _RECORD, 0))
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             path.chmod(0o600)
@@ -125,15 +127,16 @@ class HalfSafe:
         return max(self._slots(bucket))
 
     def _slots(self, bucket: int) -> list[tuple[int, bytes]]:
-        record = os.pread(self._keys, _RECORD, bucket * _RECORD)
-        slots = [record[:_SLOT], record[_SLOT:]]
-        found = [(int.from_bytes(slot[:8], "big"), slot[8:]) for slot in slots]
+        record = bytes(self._ring[bucket * _RECORD : (bucket + 1) * _RECORD])
+        found = [(int.from_bytes(slot[:8], "big"), slot[8:]) for slot in (record[:_SLOT], record[_SLOT:])]
         return [(generation, key) for generation, key in found if generation]
 
     def _write(self, bucket: int, slot: int, generation: int, key: bytes) -> None:
         try:
-            os.pwrite(self._keys, generation.to_bytes(8, "big") + key, bucket * _RECORD + slot * _SLOT)
+            at = bucket * _RECORD + slot * _SLOT
+            os.pwrite(self._keys, generation.to_bytes(8, "big") + key, at)
             os.fsync(self._keys)
+            self._ring[at : at + _SLOT] = generation.to_bytes(8, "big") + key
         except OSError as failure:
             raise StorageRefused from failure
 

@@ -28,7 +28,7 @@ def add(store: Store, log: Log, body: bytes, body_hash: bytes, now: int) -> Head
     number = log.length + 1
     chain = wire.extend_chain(log.chain, number, now, body_hash)
     store.add_entry(log.id, Entry(number, now, body_hash, body), repeatable=log.kind == wire.MAILBOX)
-    store.set_head(log.id, number, chain, now)
+    store.set_head(log, number, chain, now)
     return Head(log.kind, log.address, number, chain, now)
 
 
