@@ -1,8 +1,8 @@
 """Horn clauses in a readable form, and SPASS to decide what follows from them.
 
 A rule is "premise, premise -> conclusion"; a fact is a conclusion alone. Names in capitals are variables, all others
-are functions, constants or predicates. A goal that follows is an attack (SPASS: "Proof found"); a goal that does not follow
-from a saturated set of rules is out of reach for ever (SPASS: "Completion found").
+are functions, constants or predicates. A goal that follows is an attack (SPASS: "Proof found"); a goal that does not
+follow from a saturated set of rules is out of reach for ever (SPASS: "Completion found").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs SPIN on the models of this folder: every claim as specified, every broken variant against the claim it breaks."""
+"""Runs SPIN on the models of this folder: every claim as specified, every broken variant against what it breaks."""
 
 from __future__ import annotations
 

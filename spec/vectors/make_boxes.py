@@ -1,4 +1,4 @@
-"""spec/primitives.md, sections 4 and 6: boxes under a key, and boxes sealed to a person."""
+"""spec/primitives.md, sections 6 and 7: boxes under a key, and boxes sealed to a person."""
 
 from __future__ import annotations
 

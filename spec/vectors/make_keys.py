@@ -1,4 +1,4 @@
-"""spec/primitives.md, sections 2, 3 and 8: suites, hashes, keys from keys, keys from a passphrase."""
+"""spec/primitives.md, sections 2, 3 and 9: suites, hashes, keys from keys, keys from a passphrase."""
 
 from __future__ import annotations
 

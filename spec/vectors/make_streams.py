@@ -1,4 +1,4 @@
-"""spec/primitives.md, section 7: secretstream, the frame of attachments."""
+"""spec/primitives.md, section 8: secretstream, the frame of attachments."""
 
 from __future__ import annotations
 

@@ -1,0 +1,75 @@
+"""The pages of `spec/`: registries are those of the code, commands exist, every format has a page that names it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tui.vector_formats import FORMATS
+from vault import errors, primitives, statement
+from vault.errors import VaultError
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = ROOT / "spec"
+
+
+def page(name: str) -> str:
+    return (SPEC / name).read_text(encoding="utf-8")
+
+
+def section(text: str, title: str) -> str:
+    return re.split(r"^\*\*|^## ", text.split(title, 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_column(text: str) -> set[str]:
+    return set(re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE))
+
+
+def test_the_registry_of_labels_is_the_code_s() -> None:
+    assert first_column(section(page("primitives.md"), "**Registry of labels.**")) == set(primitives.LABELS)
+
+
+def test_the_registry_of_contexts_is_the_code_s() -> None:
+    """Contexts are the types of statements, and those given by name to `sign`."""
+    named = set()
+    for file in (*(ROOT / "vault").rglob("*.py"), *(ROOT / "sync").rglob("*.py")):
+        named.update(re.findall(r"sign\(\"([a-z-]+)\"", file.read_text(encoding="utf-8")))
+    contexts = set(statement.TYPES) | named
+    assert first_column(section(page("primitives.md"), "**Registry of contexts.**")) == contexts
+
+
+def test_every_label_fits_and_none_begins_another() -> None:
+    """Personalisation is padded with zeros: two labels must differ before the padding."""
+    padded = {label.encode().ljust(16, b"\0") for label in primitives.LABELS}
+    assert len(padded) == len(primitives.LABELS) and all(len(label) == 16 for label in padded)
+
+
+def test_failure_classes_are_the_code_s() -> None:
+    codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, VaultError)}
+    named = first_column(section(page("README.md"), "## 4. Failure classes"))
+    assert named <= codes
+    used = set(re.findall(r'"failure": "([a-z-]+)"', "".join(map(Path.read_text, SPEC.rglob("vectors/*/*.json")))))
+    assert used <= named
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_a_page_names_every_format_of_vectors(kind: str) -> None:
+    text = page("README.md") + page("primitives.md") + page("encoding.md")
+    assert f"`{kind}`" in text or f"`{kind}/`" in text or f"vectors/{kind}/" in text
+
+
+@pytest.mark.parametrize("vector", sorted(set(re.findall(r"`vectors/([a-z0-9*/-]+)`", page("threat-model.md")))))
+def test_the_threat_model_points_at_vectors_that_exist(vector: str) -> None:
+    pattern = vector if "/" in vector else f"{vector}/*"
+    assert list((SPEC / "vectors").glob(f"{pattern}.json"))
+
+
+def test_the_wording_about_time_is_word_for_word() -> None:
+    wording = (
+        "After the end date an honest relay has destroyed its half of the key. Whoever then takes the professional's "
+        "device, without anything copied earlier, cannot open the document. Each release leaves a signed entry that "
+        "the patient can check. Nobody can make a person forget."
+    )
+    assert wording in page("threat-model.md")
