@@ -254,7 +254,7 @@ class Handlers:
         opening = Opening.decode(body)
         if opening.grant != grant:
             raise Refusal("malformed")
-        reader = halves.check(keeper.peek.half(grant), opening.counter, keeper.clock.now()).reader
+        reader = keeper.reader_of(grant)
         box = await keeper.checker.prepare(reader, opening.signed, opening.signature, opening.fresh)
         gate = Gate(keeper.clock)
         gates = keeper.gates.setdefault(grant, set())

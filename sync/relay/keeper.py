@@ -26,6 +26,7 @@ from sync.relay.waiting import Waiting
 
 T = TypeVar("T")
 SWEEP_SECONDS = 0.25
+KNOWN = 50_000
 
 
 def beside(db: Path, name: str) -> Path:
@@ -68,6 +69,7 @@ class Keeper:
         self.uploads: set[bytes] = set()
         self.gates: dict[bytes, set[Gate]] = {}
         self.peek = self.store.reader()
+        self._readers: dict[bytes, bytes] = {}
         self._view = self.store.reader()
         self._reads = ThreadPoolExecutor(1, "relay-reader")
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
@@ -93,6 +95,20 @@ class Keeper:
                 return question(self._view)
 
         return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
+
+    def reader_of(self, grant: bytes) -> bytes:
+        """The key that signs this grant's openings, which never changes; the rest is asked when it is opened."""
+        reader = self._readers.get(grant)
+        if reader is None:
+            half = self.peek.half(grant)
+            if half is None:
+                raise Refusal("unknown")
+            if half.ended is not None:
+                raise Refusal(half.reason)
+            if len(self._readers) > KNOWN:
+                self._readers.clear()
+            reader = self._readers[grant] = half.reader
+        return reader
 
     def sign(self, head: trace.Head) -> bytes:
         return self.signer.checkpoint(*head)

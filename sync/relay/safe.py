@@ -24,6 +24,7 @@ _BUCKETS = 256
 _SLOT = 40
 _RECORD = 2 * _SLOT
 _EMPTY = bytes(_SLOT)
+_BOXES = 50_000
 
 
 class HalfSafe:
@@ -32,6 +33,8 @@ class HalfSafe:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys = _open_keys(path.with_name(path.name + "-keys"))
+        # Rows as they lie on disk, still sealed; thrown away whenever a key goes.
+        self._boxes: dict[bytes, tuple[int, bytes]] = {}
         # Overwritten in place with the file, so that this process forgets a key when the disk does.
         self._ring = bytearray(os.pread(self._keys, _BUCKETS * _RECORD, 0))
         try:
@@ -73,8 +76,15 @@ class HalfSafe:
 
     def get(self, grant: bytes) -> bytes | None:
         """The half, or None when it was destroyed or never there."""
-        row = self._run("SELECT generation, box FROM half WHERE grant = ?", (grant,)).fetchone()
-        key = dict(self._slots(grant[0])).get(row[0]) if row else None
+        row = self._boxes.get(grant)
+        if row is None:
+            row = self._run("SELECT generation, box FROM half WHERE grant = ?", (grant,)).fetchone()
+            if row is None:
+                return None
+            if len(self._boxes) > _BOXES:
+                self._boxes.clear()
+            self._boxes[grant] = row
+        key = dict(self._slots(grant[0])).get(row[0])
         return None if key is None else open_half(key, grant, row[1])
 
     def destroy(self, grants: Iterable[bytes]) -> None:
@@ -100,6 +110,7 @@ class HalfSafe:
 
     def _finish(self, bucket: int, doomed: Iterable[bytes] = ()) -> None:
         """Moves the rows of a bucket under its newer key, without the doomed, then overwrites the older key."""
+        self._boxes.clear()
         slots = dict(self._slots(bucket))
         newest = max(slots)
         self._run("BEGIN IMMEDIATE")
