@@ -9,9 +9,8 @@ operation replaces which, from which conflicts are told.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from vault.errors import Malformed, TooLarge
 
@@ -46,8 +45,7 @@ ROOT: OpId = (0, b"")
 Scalar = str | int | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation: on `key` of the map made by `target`. `replaces` are the operations that it overwrites."""
 
     id: OpId
@@ -58,8 +56,7 @@ class Operation:
     replaces: tuple[OpId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a chunk says about itself, and where its columns are."""
 
     hash: bytes
@@ -69,6 +66,7 @@ class Header:
     deps: tuple[bytes, ...]
     actors: tuple[bytes, ...]
     columns: tuple[tuple[int, bytes], ...]
+    most: int  # operations that a chunk of this size may hold: each costs a byte at least
 
 
 def read_header(data: bytes, *, limit: int = MAX_CHUNK) -> Header:
@@ -96,27 +94,29 @@ def read_header(data: bytes, *, limit: int = MAX_CHUNK) -> Header:
         raise Malformed("the change's author or number is not acceptable")
     if not 1 <= start <= MAX_COUNTER or len(set(deps)) != len(deps):
         raise Malformed("the change's start or dependencies are not acceptable")
-    return Header(digest, actor, seq, start, deps, (actor, *others), _columns(cursor))
+    most = min(MAX_OPERATIONS, len(data))
+    return Header(digest, actor, seq, start, deps, (actor, *others), _columns(cursor), most)
 
 
 def read_operations(header: Header) -> list[Operation]:
     """Every operation; Malformed for one that Elpis does not write."""
     column = dict(header.columns)
-    actions = _numbers(column.get(_ACTION, b""))
+    actions = _runs(column.get(_ACTION, b""), _Cursor.unsigned, header.most)
     size = len(actions)
-    if not _all_false(column.get(_INSERT, b""), size) or any(_optional(column.get(_KEY_ACTOR, b""), size)):
+    for specification, read in ((_KEY_ACTOR, _Cursor.unsigned), (_KEY_COUNTER, _Cursor.signed)):
+        if any(value is not None for value in _runs(column.get(specification, b""), read, size)):
+            raise Malformed("the change writes into a list or text")
+    if not _all_false(column.get(_INSERT, b""), size):
         raise Malformed("the change writes into a list or text")
-    if any(number is not None for number in _deltas(column.get(_KEY_COUNTER, b""), size)):
-        raise Malformed("the change writes into a list or text")
-    keys = _texts(column.get(_KEY, b""), size)
-    object_actors = _optional(column.get(_OBJECT_ACTOR, b""), size)
-    object_counters = _optional(column.get(_OBJECT_COUNTER, b""), size)
+    keys = _filled(_runs(column.get(_KEY, b""), _Cursor.text, size), size)
+    object_actors = _filled(_runs(column.get(_OBJECT_ACTOR, b""), _Cursor.unsigned, size), size)
+    object_counters = _filled(_runs(column.get(_OBJECT_COUNTER, b""), _Cursor.unsigned, size), size)
     values = _values(column.get(_META, b""), column.get(_VALUE, b""), size)
     replaced = _replaced(column, header, size)
     made = []
     for index, action in enumerate(actions):
         key = keys[index]
-        if action not in (MAKE_MAP, PUT, DELETE) or not key or len(key) > MAX_KEY:
+        if action not in (MAKE_MAP, PUT, DELETE) or not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
             raise Malformed("the change holds an operation that is not accepted")
         target = _target(object_actors[index], object_counters[index], header)
         identity = (header.start + index, header.actor)
@@ -134,8 +134,11 @@ class _Cursor:
         self.at = at
 
     def unsigned(self) -> int:
-        number = shift = 0
         data, at = self.data, self.at
+        if at < len(data) and data[at] < 0x80:
+            self.at = at + 1
+            return data[at]
+        number = shift = 0
         while True:
             if at >= len(data) or shift > 56:
                 raise Malformed("a number does not end")
@@ -144,21 +147,26 @@ class _Cursor:
             number |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                if byte == 0 and shift > 7:
+                if byte == 0:
                     raise Malformed("a number is not in its shortest form")
                 self.at = at
                 return number
 
     def signed(self) -> int:
+        data, at = self.data, self.at
+        if at < len(data) and data[at] < 0x80:
+            self.at = at + 1
+            return data[at] - 128 if data[at] & 0x40 else data[at]
         number = shift = 0
         while True:
-            if self.at >= len(self.data) or shift > 63:
+            if at >= len(data) or shift > 63:
                 raise Malformed("a number does not end")
-            byte = self.data[self.at]
-            self.at += 1
+            byte = data[at]
+            at += 1
             number |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
+                self.at = at
                 return number - (1 << shift) if byte & 0x40 else number
 
     def count(self, limit: int) -> int:
@@ -174,6 +182,9 @@ class _Cursor:
         taken = self.data[self.at : end]
         self.at = end
         return taken
+
+    def text(self) -> str:
+        return _text(self.take(self.unsigned()))
 
     @property
     def more(self) -> bool:
@@ -193,34 +204,25 @@ def _columns(cursor: _Cursor) -> tuple[tuple[int, bytes], ...]:
     return columns
 
 
-def _runs(data: bytes, read: str) -> Iterator[object]:
+def _runs(data: bytes, read: Callable[[_Cursor], T], most: int) -> list[T | None]:
     """A run-length column: length > 0 repeats a value, < 0 lists values, 0 gives nulls. Bounded while it is read."""
+    values: list[T | None] = []
+    end = len(data)
+    if not end:
+        return values
     cursor = _Cursor(data)
-    total = 0
-    while cursor.more:
+    while cursor.at < end:
         length = cursor.signed()
         count = cursor.unsigned() if length == 0 else abs(length)
-        total += count
-        if total > MAX_OPERATIONS or count == 0:
+        if not 0 < count <= most - len(values):
             raise Malformed("the change holds more operations than are accepted")
         if length == 0:
-            for _ in range(count):
-                yield None
+            values += [None] * count
         elif length > 0:
-            value = _one(cursor, read)
-            for _ in range(count):
-                yield value
+            values += [read(cursor)] * count
         else:
-            for _ in range(count):
-                yield _one(cursor, read)
-
-
-def _one(cursor: _Cursor, read: str) -> object:
-    if read == "unsigned":
-        return cursor.unsigned()
-    if read == "signed":
-        return cursor.signed()
-    return _text(cursor.take(cursor.unsigned()))
+            values += [read(cursor) for _ in range(count)]
+    return values
 
 
 def _text(data: bytes) -> str:
@@ -230,31 +232,13 @@ def _text(data: bytes) -> str:
         raise Malformed("text in the change is not UTF-8") from None
 
 
-def _numbers(data: bytes) -> list[int]:
-    numbers = list(_runs(data, "unsigned"))
-    whole = [value for value in numbers if isinstance(value, int)]
-    if len(whole) != len(numbers):
-        raise Malformed("a number is missing in the change")
-    return whole
-
-
-def _optional(data: bytes, size: int) -> list[int | None]:
-    values = [value if isinstance(value, int) else None for value in _runs(data, "unsigned")]
-    return _filled(values, size)
-
-
 def _deltas(data: bytes, size: int) -> list[int | None]:
     values: list[int | None] = []
     at = 0
-    for step in _runs(data, "signed"):
-        if isinstance(step, int):
-            at += step
-        values.append(at if isinstance(step, int) else None)
+    for step in _runs(data, _Cursor.signed, size):
+        at += step or 0
+        values.append(None if step is None else at)
     return _filled(values, size)
-
-
-def _texts(data: bytes, size: int) -> list[str | None]:
-    return _filled([value if isinstance(value, str) else None for value in _runs(data, "text")], size)
 
 
 def _filled(values: list[T | None], size: int) -> list[T | None]:
@@ -275,8 +259,8 @@ def _all_false(data: bytes, size: int) -> bool:
 def _values(meta: bytes, raw: bytes, size: int) -> list[Scalar]:
     cursor = _Cursor(raw)
     found: list[Scalar] = []
-    for described in _filled(list(_runs(meta, "unsigned")), size):
-        number = described if isinstance(described, int) else 0
+    for described in _filled(_runs(meta, _Cursor.unsigned, size), size):
+        number = described or 0
         found.append(_value(number & 15, cursor.take(number >> 4)))
     if cursor.more:
         raise Malformed("the change holds values that belong to no operation")
@@ -297,11 +281,13 @@ def _value(kind: int, data: bytes) -> Scalar:
 
 
 def _replaced(column: dict[int, bytes], header: Header, size: int) -> list[tuple[OpId, ...]]:
-    counts = [count or 0 for count in _optional(column.get(_GROUP, b""), size)]
+    counts = [count or 0 for count in _filled(_runs(column.get(_GROUP, b""), _Cursor.unsigned, size), size)]
     total = sum(counts)
-    if total > MAX_OPERATIONS:
+    if total > header.most:
         raise Malformed("the change replaces more than is accepted")
-    actors = _optional(column.get(_PRED_ACTOR, b""), total)
+    if not total:
+        return [()] * size
+    actors = _filled(_runs(column.get(_PRED_ACTOR, b""), _Cursor.unsigned, total), total)
     counters = _deltas(column.get(_PRED_COUNTER, b""), total)
     found = []
     at = 0

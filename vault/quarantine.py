@@ -32,18 +32,23 @@ START_SECONDS = 20.0
 MAX_ANSWER = 64 << 20
 _HEAD = struct.Struct(">II")  # length of the JSON part, number of byte strings
 _SIZE = struct.Struct(">I")
-_START = "import sys; sys.path[:] = sys.argv[1:]; from vault.quarantine import serve; serve()"
+_START = "import sys; room, *sys.path[:] = sys.argv[1:]; from vault.quarantine import serve; serve(room)"
+MERGING = "vault.merging"
 
 Parts = Sequence[bytes]
 Task = Callable[[Any, list[bytes]], tuple[Any, Parts]]
 
 
 class Quarantine:
-    """A worker, started when it is first needed. Threads take turns."""
+    """A worker, started when it is first needed. Threads take turns. `room` is the module that holds its TASKS."""
 
-    def __init__(self, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+    def __init__(
+        self, *, room: str = MERGING, seconds: float = SECONDS, memory: int = MEMORY, limit: int = MAX_ANSWER
+    ) -> None:
+        self._room = room
         self._seconds = seconds
         self._memory = memory
+        self._limit = limit
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -85,7 +90,7 @@ class Quarantine:
         channel.sendall(_frame([task, value], parts))
         if not select.select([channel], [], [], self._seconds)[0]:
             raise TimeoutError
-        (kind, answer), returned = _read_frame(_reader(channel))
+        (kind, answer), returned = _read_frame(_reader(channel), self._limit)
         if kind not in ("done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
             raise ValueError("not an answer")
         return kind, answer, returned
@@ -95,11 +100,15 @@ class Quarantine:
         paths = [os.path.abspath(path) for path in sys.path]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, *paths],
+                [sys.executable, "-I", "-c", _START, self._room, *paths],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={"LC_ALL": "C.UTF-8", "ELPIS_WORKER_MEMORY": str(self._memory)},
+                env={
+                    "LC_ALL": "C.UTF-8",
+                    "ELPIS_WORKER_MEMORY": str(self._memory),
+                    "ELPIS_WORKER_LIMIT": str(self._limit),
+                },
                 close_fds=True,
                 start_new_session=True,
             )
@@ -119,18 +128,20 @@ class Quarantine:
             process.wait()
 
 
-def serve() -> None:
+def serve(room: str) -> None:
     """The worker's life: loads its code, gives up everything else, answers until its socket closes."""
-    from vault.merging import TASKS
+    from importlib import import_module
 
+    tasks: Mapping[str, Task] = import_module(room).TASKS
+    limit = int(os.environ.get("ELPIS_WORKER_LIMIT", MAX_ANSWER))
     channel = socket.socket(fileno=0)
     _confine(int(os.environ.get("ELPIS_WORKER_MEMORY", MEMORY)))
     channel.sendall(b"+")
     read = _reader(channel)
     with suppress(EOFError, OSError):
         while True:
-            (name, value), parts = _read_frame(read)
-            channel.sendall(_answer(TASKS, name, value, parts))
+            (name, value), parts = _read_frame(read, limit)
+            channel.sendall(_answer(tasks, name, value, parts))
 
 
 def _answer(tasks: Mapping[str, Task], name: str, value: Any, parts: list[bytes]) -> bytes:
@@ -169,9 +180,9 @@ def _frame(value: object, parts: Parts) -> bytes:
     return _SIZE.pack(len(body)) + body
 
 
-def _read_frame(read: Callable[[int], bytes]) -> tuple[Any, list[bytes]]:
+def _read_frame(read: Callable[[int], bytes], limit: int) -> tuple[Any, list[bytes]]:
     (size,) = _SIZE.unpack(read(_SIZE.size))
-    if size > MAX_ANSWER:
+    if size > limit:
         raise ValueError("the answer is too long")
     body = read(size)
     length, count = _HEAD.unpack_from(body)

@@ -148,8 +148,11 @@ def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
         numbers[claim.actor] = claim.seq
     if len(history) + len(ready) > MAX_HISTORY:
         raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
+    kind = _kind(document) if save else None
     _apply(document, ready)
     state = _checked(document, ready)
+    if kind not in (None, state["meta"]["kind"]):
+        raise _refused(ready[-1], "it makes another kind of document of this one")
     clashes = _conflicts(document, state)
     names = tuple(claim.hash for claim in ready)
     return Merged(document.save(), state, clashes, names, known, missing, tuple(claim.hash for claim in waiting))
@@ -238,6 +241,10 @@ def _flatten(document: Document) -> State:
     return state
 
 
+def _kind(document: Any) -> Any:
+    return document.get(document.get(ROOT, "meta")[1], "kind")[0][1]
+
+
 def _map(document: Document, place: bytes, depth: int = 0) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, (value, inner) in zip(document.keys(place), document.values(place), strict=True):
@@ -307,23 +314,21 @@ def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
         _write(transaction, inner[1], "kind", None, deletes=True)
         return
     place = inner[1] if inner else transaction.put_object(part, path[1], ObjType.Map)
-    if path[0] == "entries" and inner is None:
-        touched.add(path[1])
     for name, scalar in ((path[2], value),) if len(path) == 3 else dict(value or {}).items():
         _write(transaction, place, name, scalar, deletes=deletes)
-    _renew(transaction, place, path, touched)
+    if path[0] == "entries" and (inner is None or path[1] not in touched):
+        _renew(transaction, place, fresh=inner is None)
+        touched.add(path[1])
 
 
-def _renew(transaction: Any, place: bytes, path: Path, touched: set[str]) -> None:
+def _renew(transaction: Any, place: bytes, *, fresh: bool) -> None:
     """Writes the entry's kind again, so that a removal made at the same time does not win over this edit."""
-    if path[0] != "entries" or path[1] in touched:
-        return
     kind = transaction.get(place, "kind")
     if kind is None:
-        raise NotFound("this entry was removed")
-    touched.add(path[1])
-    transaction.delete(place, "kind")  # putting the same value alone would write nothing
-    transaction.put(place, "kind", ScalarType.Str, kind[0][1])
+        raise NotFound("no such entry in this document")
+    if not fresh:
+        transaction.delete(place, "kind")  # putting the same value alone would write nothing
+        transaction.put(place, "kind", ScalarType.Str, kind[0][1])
 
 
 def _write(transaction: Any, place: bytes, name: str, value: object, *, deletes: bool = False) -> None:

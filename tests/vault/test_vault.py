@@ -114,7 +114,9 @@ def test_every_attachment_comes_with_its_file(vault: Vault) -> None:
     assert list((vault.path / "attachments").iterdir()) == []
 
 
-def test_no_second_vault_in_a_folder_and_none_where_there_is_none(vault: Vault, passphrase: str, tmp_path: Path) -> None:
+def test_no_second_vault_in_a_folder_and_none_where_there_is_none(
+    vault: Vault, passphrase: str, tmp_path: Path
+) -> None:
     vault.lock()
     with pytest.raises(VaultExists):
         Vault.create(vault.path, name="X", passphrase=passphrase)
@@ -293,7 +295,9 @@ def test_after_a_rollback_no_actor_is_used_again(vault: Vault, passphrase: str) 
         assert again.documents.replica(document_id).actor != before
 
 
-def test_an_interrupted_creation_is_begun_again(tmp_path: Path, passphrase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_creation_is_begun_again(
+    tmp_path: Path, passphrase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("vault.keys.write_whole", _power_cut)
         with pytest.raises(StorageFailed):
