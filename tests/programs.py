@@ -11,16 +11,16 @@ import shutil
 
 import pytest
 
-# What a program is called on the path, where that is not the name of Debian's package.
-COMMANDS = {"spass": "SPASS"}
+COMMANDS = {"spass": "SPASS"}  # program -> what it is called on the path, where that differs
+PACKAGES = {"gcore": "gdb"}  # program -> Debian's package, where that differs
 
 
 def need(program: str) -> str:
-    """The full path of `program`, named as its Debian package."""
+    """The full path of `program`."""
     path = shutil.which(COMMANDS.get(program, program))
     if path is not None:
         return path
-    message = f"needs the program {program} (Debian: apt install {program})"
+    message = f"needs the program {program} (Debian: apt install {PACKAGES.get(program, program)})"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
