@@ -7,11 +7,7 @@ terminal; when none of these is there, VaultLocked.
 from __future__ import annotations
 
 import os
-import secrets
-import shlex
-import subprocess
 import sys
-import unicodedata
 from collections.abc import Sequence
 
 from tui.language import _
@@ -66,6 +62,8 @@ def agrees(question: str) -> bool:
 
 def asked_back(words: Sequence[str]) -> bool:
     """Whether the person can give three words of the recovery kit back, in three tries each."""
+    import secrets
+
     for place in sorted(secrets.SystemRandom().sample(range(len(words)), 3)):
         for _try in range(3):
             if _line(_("Word {n} of the kit: ").format(n=place + 1)).strip().casefold() in _spellings(words[place]):
@@ -78,6 +76,8 @@ def asked_back(words: Sequence[str]) -> bool:
 
 def _spellings(word: str) -> tuple[str, str]:
     """As printed, and without its accents."""
+    import unicodedata
+
     parts = unicodedata.normalize("NFKD", word.casefold())
     return (word.casefold(), "".join(mark for mark in parts if not unicodedata.combining(mark)))
 
@@ -118,6 +118,9 @@ def _from_descriptor(descriptor: int) -> str:
 
 def _from_command(command: str) -> str:
     """Standard output of ELPIS_PASSPHRASE_COMMAND, its first line."""
+    import shlex
+    import subprocess
+
     run = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, check=False)
     if run.returncode:
         raise VaultLocked(_("ELPIS_PASSPHRASE_COMMAND ended with {code}").format(code=run.returncode))

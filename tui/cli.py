@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tui import language, wording
 from tui.asking import UsageError
@@ -126,11 +126,10 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help=_("show program's version number and exit"))
     verbs = top.add_subparsers(title=_("verbs"), metavar=_("VERB"), dest="verb")
     for entry in VERBS:
-        sub = verbs.add_parser(
-            entry.name, help=_(entry.help), description=_(entry.help), parents=[_options()], allow_abbrev=False
-        )
         if entry.name == asked:
-            _fill(sub, entry)
+            _fill(_add_parser(verbs, entry.name, entry.help), entry)
+        else:
+            verbs.add_parser(entry.name, help=_(entry.help))
     if asked is None:
         top.set_defaults(run=_module("opening")["open"].run)
     return top
@@ -143,8 +142,14 @@ def _fill(sub: argparse.ArgumentParser, entry: Entry) -> None:
         return
     inner = sub.add_subparsers(title=_("verbs"), metavar=_("VERB"), required=True, dest="inner_verb")
     for name, text in entry.verbs:
-        leaf = inner.add_parser(name, help=_(text), description=_(text), parents=[_options()], allow_abbrev=False)
-        _configure(leaf, verbs[f"{entry.name} {name}"])
+        _configure(_add_parser(inner, name, text), verbs[f"{entry.name} {name}"])
+
+
+def _add_parser(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
+    sub: argparse.ArgumentParser = verbs.add_parser(
+        name, help=_(text), description=_(text), parents=[_options()], allow_abbrev=False
+    )
+    return sub
 
 
 def _configure(sub: argparse.ArgumentParser, verb: Verb) -> None:

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +56,8 @@ class Session:
     @property
     def width(self) -> int:
         """Columns to fill: those of the terminal, 80 when there is none."""
+        import shutil
+
         return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
     @property
@@ -104,6 +103,8 @@ class Session:
     def give(self, data: Any, text: Callable[[], str] | str = "") -> None:
         """The answer, on stdout: JSON when asked for, else text; nothing when the text is empty."""
         if self.json:
+            import json
+
             # A terminal gets no mark that could reorder or recolour what stands around it.
             shown = json.dumps(data, ensure_ascii=sys.stdout.isatty(), indent=1)
         else:
@@ -124,7 +125,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Seconds since 1970 as RFC 3339 in UTC, as every JSON answer gives them."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def duration(text: str) -> int:
@@ -138,6 +139,8 @@ def duration(text: str) -> int:
 
 def moment(text: str) -> int:
     """Seconds since 1970 of an RFC 3339 date (its last second, local time) or date-time. For argparse."""
+    from datetime import datetime
+
     try:
         when = datetime.fromisoformat(text)
     except ValueError as failure:

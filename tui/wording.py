@@ -1,5 +1,7 @@
 """What went wrong, in a sentence, with the next step and the exit code. No logic: one table, read by its `code`.
 
+A hint that came with the error is the better next step: it knows what was tried.
+
 Errors are told apart by their `code` alone, so that nothing has to be imported to word an error that nobody raised.
 """
 
@@ -158,8 +160,11 @@ def words(error: BaseException) -> Worded:
     code = getattr(error, "code", None)
     if not isinstance(code, str):
         code = _system_code(error)
-    told, detail = of_code(code), str(error)
-    return Worded(told.sentence, told.step, told.exit_code, "" if detail == code else detail)
+    from tui.details import translated
+
+    told, detail, hint = of_code(code), str(error), getattr(error, "hint", "")
+    step = translated(hint) if hint else told.step
+    return Worded(told.sentence, step, told.exit_code, "" if detail == code else translated(detail))
 
 
 def of_code(code: str) -> Worded:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import vault.errors
 from sync.client import RelayRefused, RelayUnreachable
-from tui import language, wording
+from tui import details, language, wording
 from tui.asking import UsageError
 from vault.errors import VaultError
 
@@ -68,3 +71,39 @@ def test_words_are_in_the_language_spoken(lang: str) -> None:
 def test_a_bare_error_repeats_nothing_and_details_are_cleaned() -> None:
     assert wording.words(vault.errors.NotFound()).detail == ""
     assert "\x1b" not in wording.sentence(vault.errors.NotFound("\x1b[31mred"))
+
+
+def test_every_detail_is_said_somewhere() -> None:
+    """A fact that nobody states any more is taken out of the list; one that was reworded is followed."""
+    root = Path(details.__file__).parents[1]
+    constants: set[str] = set()
+    for path in [*(root / "vault").rglob("*.py"), *(root / "sync").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+                constants.add("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                constants.add(node.value)
+    bare = {re.sub(r"\{\w+\}", "{}", fact) for fact in details.FACTS}
+    # One sentence of two halves: "no" or "more than one" document begins with ...
+    bare -= {"no document begins with {}", "more than one document begins with {}"}
+    assert {fact for fact in bare if fact not in constants and not said_with_number(fact, constants)} == set()
+
+
+def said_with_number(fact: str, constants: set[str]) -> bool:
+    return any(re.fullmatch(re.escape(fact).replace(r"\{\}", r"(\{\}|\d+)"), constant) for constant in constants)
+
+
+def test_details_keep_what_varies() -> None:
+    before = language.language()
+    try:
+        language.set_language("fr")
+        assert details.translated("2 people fit 'Noël'") == "2 personnes correspondent à 'Noël'"
+        assert details.translated("no vault in /a {b}") == "pas de coffre dans /a {b}"
+        assert details.translated("something that nobody translated") == "something that nobody translated"
+    finally:
+        language.set_language(before)
+
+
+def test_a_hint_is_the_better_next_step() -> None:
+    assert wording.words(vault.errors.InputRefused("x", hint="Ask again.")).step == "Ask again."

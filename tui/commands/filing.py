@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui import files, render, shapes
 from tui.asking import UsageError
+from tui.details import translated
 from tui.language import _, ngettext
 from tui.progress import progress
 from tui.session import Session, Verb
@@ -44,7 +45,9 @@ def _import(session: Session) -> int:
     }
     session.give(data, lambda: render.summaries(done.documents, session.width))
     for item in done.skipped:
-        session.say(_("Not read: {file}: {why}").format(file=render.clean(item.file), why=render.clean(item.why)))
+        session.say(
+            _("Not read: {file}: {why}").format(file=render.clean(item.file), why=render.clean(translated(item.why)))
+        )
     for warning in done.warnings:
         session.say(_("Note: {text}").format(text=render.clean(warning)))
     new, old = len(done.documents), len(done.duplicates)

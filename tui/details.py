@@ -1,0 +1,75 @@
+"""The details that the vault and the client give with an error, in the language spoken now.
+
+The rooms below know no language: they state a fact in English, once. Here are the facts that people meet; what is not
+here (the inside of a damaged file, say) is for whoever repairs it, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from tui.language import N_, _
+
+# {names} stand for what varies. tests/tui/test_wording.py finds each of them in the sources again.
+FACTS = (
+    N_("the grant is over"), N_("this grant is over"), N_("this grant is already over"),
+    N_("this document was closed"), N_("this document is closed to you now"), N_("this file is closed to you now"),
+    N_("the relay does not answer"), N_("this relay shows another key than before"),
+    N_("the relay signed a shorter history than before"), N_("the relay left entries out"),
+    N_("the relay signed another history"), N_("two histories signed by one relay"),
+    N_("this relay's key has changed"),
+    N_("no relay is remembered yet"), N_("run `elpis sync --relay URL` once"),
+    N_("this person's card has no inbox"), N_("this card has no inbox"),
+    N_("ask for a new card, made after a first sync"), N_("this is your own card"), N_("the card's text is damaged"),
+    N_("no such grant"), N_("no such deposit"), N_("this document has no such attachment"),
+    N_("this grant holds no such document"), N_("no document {text}"), N_("no entry {text} in this document"),
+    N_("no document begins with {text}"), N_("more than one document begins with {text}"),
+    N_("Give at least 4 characters of its id."), N_("no granted document fits {text}"),
+    N_("{n} grants fit {text}"), N_("{n} people fit {text}"), N_("{n} waiting deposits fit {text}"),
+    N_("nothing is ever granted to a payer"), N_("this role is not one that can be granted to"),
+    N_("no pinned authority vouches for this person and the safety number is not compared"),
+    N_("another authority issued this certificate"),
+    N_("the authority that issued this certificate is not one that you pinned"),
+    N_("the certificate is outside of its dates"), N_("the certificate is for another name"),
+    N_("the certificate is for other keys"), N_("an older certificate for other keys of a person you know"),
+    N_("a certificate is valid for 1 to {n} days"), N_("a certificate needs the person's unique id"),
+    N_("the end of a grant lies in the future"), N_("a grant is for 1 to {n} documents"),
+    N_("this grant is for reading"),
+    N_("the vault did not open"), N_("Nothing was changed. Check the passphrase, and the keyboard."),
+    N_("these are not the words of a recovery kit"), N_("Nothing was changed. Check each of the 24 words."),
+    N_("a passphrase has at least {n} characters"), N_("a passphrase has at most {n} characters"),
+    N_("Several words that mean something only to you are easy to keep."),
+    N_("a vault has the name of its holder, at most 200 characters"),
+    N_("another Elpis has this vault open"), N_("Close it there, or wait."),
+    N_("no vault in {path}"), N_("there is a vault in {path}"), N_("`elpis init` makes one."),
+    N_("It was left as it is."), N_("this vault was written by a newer Elpis"),
+    N_("Nothing was changed. Update Elpis."),
+    N_("this vault is older than when it was last used here"), N_("the head file is missing or was changed"),
+    N_("the attachment's file is missing"), N_("the attachment's file cannot be read"),
+    N_("the attachment could not be kept"), N_("{file} cannot be written"),
+    N_("the vault's folder cannot be used"), N_("the vault's folder cannot be prepared"),
+    N_("the format is not known"), N_("the file is empty"), N_("the file is too large to be read"),
+    N_("this file is too large"), N_("the file cannot be read: {why}"), N_("not readable as XML: {why}"),
+    N_("not readable as JSON"),
+    N_("the file could not be read in the time and memory that a file may take"),
+    N_("about somebody else than the holder of this vault ({why})"),
+    N_("Check whose it is. It can be imported all the same when you say so."),
+    N_("Add it to a document as an attachment, with a title and a date."),
+    N_("Open it with its own program and save it again."),
+    N_("Nothing is lost: it goes with the next sync."),
+)  # fmt: skip
+
+
+def translated(fact: str) -> str:
+    """`fact` in the language spoken now; itself when it is none of those above."""
+    for template, pattern in _patterns():
+        found = pattern.fullmatch(fact)
+        if found:
+            return _(template).format(**found.groupdict()) if "{" in template else _(template)
+    return fact
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((fact, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(fact)))) for fact in FACTS)
