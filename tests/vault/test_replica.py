@@ -359,7 +359,7 @@ def test_crdt_bomb_more_operations_than_bytes_is_refused_before_automerge() -> N
 @given(data=st.data())
 def test_what_a_stranger_does_to_a_change_is_refused_or_harmless(data: st.DataObject) -> None:
     """Mutations with a repaired checksum reach the parser; it answers with ForeignChange, or what follows is sound."""
-    save, change = hostile(lambda t: t.put(part(t, "meta"), "title", S.Str, "x"))
+    _, change = hostile(lambda t: t.put(part(t, "meta"), "title", S.Str, "x"))
     content = bytearray(content_of(change.data))
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -1,0 +1,342 @@
+"""The store: transactions, words, order in time, and what it says when the disk does not follow."""
+
+from __future__ import annotations
+
+import random
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from vault import Document, Entry, Vault
+from vault.errors import NotFound, StorageFailed, VaultLocked
+from vault.store import timeline, words
+from vault.store.connection import Store, schema_files
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store.open(tmp_path / "vault.db", KEY, create=True)
+    yield made
+    made.close()
+
+
+def put(store: Store, name: str) -> None:
+    store.run("INSERT INTO secret (name, value) VALUES (?, ?)", (name, b"x"))
+
+
+def names(store: Store) -> list[str]:
+    return [row[0] for row in store.rows("SELECT name FROM secret ORDER BY name")]
+
+
+def test_the_settings_are_the_measured_ones(store: Store) -> None:
+    wanted = {
+        "journal_mode": "wal", "synchronous": 2, "cache_size": -65536, "temp_store": 2, "foreign_keys": 1,
+        "page_size": "4096",
+    }  # fmt: skip
+    assert {name: store.row(f"PRAGMA {name}")[0] for name in wanted} == wanted  # type: ignore[index]
+    assert store.row("PRAGMA cipher_version") is not None
+    assert store.row("PRAGMA user_version") == (len(schema_files()),)
+
+
+def test_another_key_opens_nothing_and_says_nothing(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+    put(store, "a")
+    store.close()
+    for key in (bytes(32), KEY[:-1] + b"\0"):
+        with pytest.raises(StorageFailed):
+            Store.open(store.path, key)
+    with pytest.raises(StorageFailed):
+        Store.open_plain(store.path)
+    assert capfd.readouterr() == ("", "")
+    again = Store.open(store.path, KEY)
+    assert names(again) == ["a"]
+    again.close()
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed):
+        Store.open(tmp_path / "nothing.db", KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(KeyError), store.transaction():
+        put(store, "a")
+        raise KeyError
+    assert names(store) == []
+    with store.transaction():
+        put(store, "a")
+        with store.transaction():
+            put(store, "b")
+    assert names(store) == ["a", "b"]
+
+
+def test_a_failed_part_cannot_be_committed_by_the_whole(store: Store) -> None:
+    with pytest.raises(StorageFailed), store.transaction():
+        put(store, "a")
+        try:
+            with store.transaction():
+                raise KeyError
+        except KeyError:
+            pass
+    assert names(store) == []
+    put(store, "b")
+    assert names(store) == ["b"]
+
+
+def test_foreign_errors_are_mapped(store: Store) -> None:
+    put(store, "a")
+    for sql in ("INSERT INTO secret VALUES ('a', 'x')", "SELECT nothing", "INSERT INTO nowhere VALUES (1)"):
+        with pytest.raises(StorageFailed):
+            store.run(sql)
+    store.close()
+    store.close()
+    with pytest.raises(VaultLocked):
+        names(store)
+
+
+def test_a_reader_in_another_thread_waits_for_the_transaction(store: Store) -> None:
+    seen: list[list[str]] = []
+    inside = threading.Event()
+    reader = threading.Thread(target=lambda: (inside.wait(5), seen.append(names(store))))
+    reader.start()
+    with store.transaction():
+        put(store, "a")
+        inside.set()
+        reader.join(0.2)
+        assert seen == []
+        put(store, "b")
+    reader.join(5)
+    assert seen == [["a", "b"]]
+
+
+def test_a_newer_vault_is_left_alone(store: Store, tmp_path: Path) -> None:
+    put(store, "a")
+    version = len(schema_files())
+    store.rows(f"PRAGMA user_version = {version + 1}")
+    store.close()
+    with pytest.raises(StorageFailed, match="newer"):
+        Store.open(store.path, KEY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["vault.db"]
+
+
+def test_every_earlier_schema_is_upgraded_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = schema_files()
+    for version in range(1, len(files)):
+        path = tmp_path / f"{version}.db"
+        with monkeypatch.context() as patched:
+            patched.setattr("vault.store.connection.schema_files", lambda version=version: files[:version])
+            old = Store.open(path, KEY, create=True)
+            put(old, "kept")
+            old.close()
+        new = Store.open(path, KEY)
+        assert names(new) == ["kept"]
+        assert new.row("PRAGMA user_version") == (len(files),)
+        new.close()
+        copy = tmp_path / f"{version}.db.before-{len(files)}"
+        with monkeypatch.context() as patched:
+            patched.setattr("vault.store.connection.schema_files", lambda version=version: files[:version])
+            before = Store.open(copy, KEY)
+            assert names(before) == ["kept"]
+            before.close()
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Œdème du cœur", "oedeme du coeur"),
+        ("Ægyptus", "aegyptus"),
+        ("ÉCHOGRAPHIE  abdominale, n°3", "echographie abdominale n 3"),
+        ("l'aspirine 2,5mg", "l aspirine 2 5mg"),
+        ("Straße Łódź", "strasse lodz"),
+        ("e\u0301te\u0301", "ete"),
+        ("_a__b_", "a b"),
+        ("", ""),
+    ],
+)
+def test_folding(text: str, folded: str) -> None:
+    assert words.fold(text) == folded
+    assert words.fold(folded) == folded
+
+
+@pytest.fixture
+def library(vault: Vault) -> Vault:
+    vault.add_many(
+        (Document(title=title, date=date), {})
+        for title, date in (
+            ("Compte rendu de cardiologie : œdème aigu", "2021-03-01"),
+            ("Échographie du cœur", "2023-05-01"),
+            ("Ordonnance APIXABAN", "2022"),
+            ("Échocardiographie", "2024-01-01"),
+        )
+    )
+    return vault
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("echo", ["Échocardiographie", "Échographie du cœur"]),
+        ("ECHOG", ["Échographie du cœur"]),
+        ("coeur echo", ["Échographie du cœur"]),
+        ("cœur", ["Échographie du cœur"]),
+        ("oedeme", ["Compte rendu de cardiologie : œdème aigu"]),
+        ("graphie", []),
+        ("apixaban 2022", []),
+        ("", []),
+        ("   ", []),
+        ("!?*", []),
+    ],
+)
+def test_search_ignores_accents_and_finds_beginnings_newest_first(library: Vault, query: str, found: list[str]) -> None:
+    assert [hit.summary.title for hit in library.search(query)] == found
+
+
+def test_entries_and_text_are_searched_too(vault: Vault) -> None:
+    section = vault.section("medications")
+    vault.add_entry(section, "medication", {"label": "KARDÉGIC 75 mg", "substance": "acide acétylsalicylique"})
+    document_id = vault.add(Document(title="CR", author="Dr Çelik", text="Patiente suivie pour un lupus."))
+    assert [hit.summary.id for hit in vault.search("kardegic acety")] == [section]
+    assert [hit.snippet for hit in vault.search("lupus")] == ["CR\nDr Çelik\nPatiente suivie pour un \x02lupus\x03."]
+    assert [hit.summary.id for hit in vault.search("celik")] == [document_id]
+
+
+def test_a_snippet_is_marked_in_the_original_spelling() -> None:
+    assert words.excerpt("Un œdème", "oed") == "Un \x02œdème\x03"
+    assert words.excerpt("Le CŒUR bat", "coeur") == "Le \x02CŒUR\x03 bat"
+    assert words.excerpt("x" * 200 + " été " + "y" * 200, "ete").count("…") == 2
+    assert words.excerpt("rien", "tout") == ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(query=st.text(max_size=30))
+@example('"')
+@example("AND OR NOT NEAR")
+@example("title:x* ^y -z (")
+@example("x" * 5000)
+@example("\x00é\ud7ff")
+@example("𝒳 ٣ 漢字 ")
+@example("َ")
+def test_query_text_is_data(shared_library: Store, query: str) -> None:
+    """Nothing that is typed is syntax: FTS5 takes every query that the folding makes."""
+    asked = words.query(query)
+    if asked:
+        shared_library.rows("SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT 5", (asked,))
+    words.excerpt(f"un {query} deux", query)
+
+
+@pytest.fixture(scope="module")
+def shared_library(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    made = Store.open(tmp_path_factory.mktemp("library") / "vault.db", KEY, create=True)
+    made.run("INSERT INTO search (rowid, words) VALUES (1, 'and or not near title x')")
+    yield made
+    made.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=40))
+def test_every_word_of_a_text_finds_it(text: str) -> None:
+    from sqlcipher3 import dbapi2
+
+    connection = dbapi2.connect(":memory:")
+    connection.execute("CREATE VIRTUAL TABLE s USING fts5 (w, tokenize = 'unicode61 remove_diacritics 2')")
+    connection.execute("INSERT INTO s VALUES (?)", (words.fold(text),))
+    for word in words.fold(text).split():
+        # Letters younger than FTS5's tables are no letters to it; they are found by no query, and break none.
+        found = connection.execute("SELECT count(*) FROM s WHERE s MATCH ?", (words.query(word),)).fetchone()[0]
+        assert found or not word.isascii()
+    connection.close()
+
+
+# --- time
+
+
+def test_dates_sort_as_people_expect() -> None:
+    added = 1_700_000_000  # 2023-11-14
+    ordered = [
+        "0001-01-01", "1899", "1970-01-01", "2019", "2019-05", "2019-05-01T08:00:00+02:00", "2019-05-01T06:30:00Z",
+        "2019-05-02", "", "2024-02-30T00:00", "2031-12-01", "9999-12-31T23:59:59Z",
+    ]  # fmt: skip
+    places = [timeline.base_place(date, added) for date in ordered]
+    unreadable = timeline.base_place("hier", added)
+    assert unreadable == timeline.base_place("", added) == timeline.base_place("2024-02-30", added)
+    assert places == sorted(places)
+    assert places[0] >= 0 and places[-1] < 1 << 63
+
+
+@settings(max_examples=200, deadline=None)
+@given(date=st.text(max_size=25), added=st.integers(0, 4_000_000_000))
+@example("0000-00-00", 0)
+@example("0001-01-01T00:00:00+14:00", 0)
+@example("9999-12-31T23:59:59-14:00", 0)
+@example("2020-W01-1", 0)
+def test_every_date_has_a_place(date: str, added: int) -> None:
+    assert 0 <= timeline.base_place(date, added) < 1 << 63
+
+
+def test_pages_hold_everything_once(vault: Vault) -> None:
+    chooser = random.Random(3)
+    dates = [f"20{chooser.randrange(30):02}-0{chooser.randrange(1, 10)}-11" for _ in range(230)] + ["", "2020", "x"] * 5
+    vault.add_many((Document(title=str(number), date=date), {}) for number, date in enumerate(dates))
+    seen: list[str] = []
+    places: list[int] = []
+    before = None
+    while True:
+        page = vault.list(before=before, limit=37)
+        seen += [line.id for line in page.documents]
+        places += [line.place for line in page.documents]
+        if page.next is None:
+            break
+        before = page.next
+    assert len(seen) == len(set(seen)) == len(dates)
+    assert places == sorted(places, reverse=True)
+
+
+def test_a_page_of_a_year_a_kind_a_type(vault: Vault) -> None:
+    for date, code in (("2020-01-01T00:30:00+02:00", "11488-4"), ("2020-12-31T23:30:00-05:00", "x"), ("2021", "x")):
+        vault.add(Document(title=date, date=date, type_code=code))
+    vault.section("allergies")
+    assert {line.date[:4] for line in vault.list(year="2020").documents} == {"2020"}
+    assert len(vault.list(year="2020").documents) == 2
+    assert [line.title for line in vault.list(type_code="x", year="2021").documents] == ["2021"]
+    assert len(vault.list(kind="allergies").documents) == 1
+    for year in ("abcd", "20", "0000", "99999"):
+        assert vault.list(year=year).documents == ()
+
+
+def test_ten_thousand_documents_of_one_second_keep_their_order(vault: Vault) -> None:
+    ids = vault.add_many((Document(title=str(number), date="2020-01-01"), {}) for number in range(600))
+    assert [line.id for line in vault.list(limit=600).documents] == ids[::-1]
+
+
+def test_bulk_insert_is_what_one_by_one_is(vault: Vault) -> None:
+    entry = Entry("a" * 32, "result", {"label": "Hémoglobine", "value": "13,2", "unit": "g/dL"})
+    (document_id,) = vault.add_many([(Document(title="Bilan", entries=(entry,)), {})])
+    other = vault.add(Document(title="Bilan", entries=(entry,)))
+    assert vault.read(document_id) == vault.read(other).with_id(document_id)
+    assert vault.list().documents[0].counts["results"] == 1
+
+
+def test_late_changes_of_an_ended_epoch_stay_in_its_archive(vault: Vault) -> None:
+    from vault.replica import edit, make
+
+    section = vault.section("medications")
+    old = vault.documents.replica(section)
+    save, _ = make(vault.documents.flat(section), b"E" * 16)
+    assert vault.documents.start_epoch(section, save, b"E" * 16) == 1
+    assert vault.documents.replica_save(section, 0) == old.save
+    late, _ = edit(old.save, b"L" * 16, [("set", ("meta", "title"), "late")])
+    vault.documents.archive(section, 0, late)
+    assert vault.documents.replica_save(section, 0) == late
+    with pytest.raises(NotFound):
+        vault.documents.replica_save(section, 7)
+    vault.add_entry(section, "medication", {"label": "x"})
+    assert vault.documents.epoch(section) == 1
+    assert vault.store.row("SELECT count(*), max(author), max(epoch) FROM change") == (1, vault.holder_name, 1)
