@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vault.encoding import Shape, blob, integer, list_of, one_of
+from vault.encoding import Shape, blob, integer, list_of, moment, one_of
 from vault.errors import Replayed, TooLarge
 from vault.primitives import (
     KEY,
@@ -47,7 +47,7 @@ INNER = Shape(
         "prev": blob(KEY),
         "seen": list_of(SEEN.check, at_most=256),
         "roster": blob(KEY),
-        "time": integer(),
+        "time": moment(),
         "body": blob(at_most=MAX_BODY),
     },
     limit=MAX_BODY + 40_000,

@@ -27,6 +27,7 @@ from vault.errors import (
 )
 from vault.identity import Card
 from vault.outbox import Outbox
+from vault.statement import open_statement
 from vault.store.grants import Given
 from vault.store.mailboxes import Mailbox, Outgoing
 from vault.vault import Vault
@@ -358,7 +359,7 @@ class Exchange:
                 report.events.append(Event("quarantined", detail=failure.code, time=message.time))
 
     def _inbox(self, message: Message) -> Event:
-        statement = self._vault.identity.box.open(message.body)
+        statement = open_statement(self._vault.identity.box, message.body)
         kind = self._outbox.type_of(statement)
         if kind == "package":
             visit = self._vault.visiting.receive(statement)

@@ -212,6 +212,8 @@ class OpenDocument:
                 raise
             self._outbox.keep(self._unlocked.item.mailbox, data, failure)
             return False
+        if taken.refused is not None:
+            self._outbox.keep(self._unlocked.item.mailbox, data, taken.refused)
         for applied in taken.applied:
             self._names[applied.change.hash] = (applied.author, applied.time)
         return bool(taken.applied)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from vault.encoding import Shape, blob, integer, text
-from vault.errors import Expired, InputRefused, NotCertified, RoleDenied, WrongRecipient
+from vault.encoding import Shape, blob, integer, moment, text
+from vault.errors import Expired, InputRefused, Malformed, NotCertified, RoleDenied, WrongRecipient
 from vault.identity import Card
 from vault.primitives import KEY, SUITE, SigningKey, hash32, need_suite
 from vault.statement import make_statement, read_statement
@@ -39,7 +39,7 @@ MAX_DAYS = 90
 DAY = 86_400
 
 AUTHORITY = Shape(
-    "authority", {"suite": integer(0, 255), "name": text(200), "sign": blob(KEY), "made": integer()}, limit=2048
+    "authority", {"suite": integer(0, 255), "name": text(200), "sign": blob(KEY), "made": moment()}, limit=2048
 )
 CERTIFICATE = Shape(
     "certificate",
@@ -51,8 +51,8 @@ CERTIFICATE = Shape(
         "role": text(60),
         "sign": blob(KEY),
         "box": blob(KEY),
-        "from": integer(),
-        "until": integer(),
+        "from": moment(),
+        "until": moment(),
     },
     limit=4096,
 )
@@ -148,6 +148,8 @@ def read_certificate(data: bytes, authority: Authority) -> Certificate:
     if fields["authority"] != authority.sign:
         raise NotCertified("another authority issued this certificate")
     statement.by(authority.sign)
+    if fields["until"] <= fields["from"]:
+        raise Malformed("a certificate that ends before it starts")
     if fields["until"] - fields["from"] > MAX_DAYS * DAY:
         raise NotCertified(f"valid for more than {MAX_DAYS} days")
     return Certificate(

@@ -2,16 +2,17 @@
 
 A channel belongs to one document in one epoch. The holder's vault and a grantee's session follow it by the same rules
 (spec/envelope.md, section "Taking"): whatever breaks one is quarantined with its envelope, and the channel goes on.
+Nobody who may write here can keep the others from being heard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from vault.encoding import Shape, blob, integer, list_of, one_of, text
-from vault.errors import ForeignChange, Replayed
+from vault.errors import ForeignChange, Replayed, VerificationFailed
 from vault.primitives import KEY, hash32
 from vault.replica import Change, Merged
 
@@ -19,7 +20,8 @@ ZERO = bytes(KEY)
 MAX_BODY = 800_000
 MAX_PART = 700_000
 MAX_PARTS = 16
-MAX_PENDING = 1000
+MAX_CLAIMS = 1000
+MAX_PENDING, MAX_PENDING_BYTES = 1000, 8 << 20  # of one person, so that nobody fills the room of the others
 
 CLAIM = Shape(
     "change",
@@ -45,7 +47,8 @@ EDITION = Shape(
     },
     limit=MAX_BODY,
 )
-CHANGES = Shape("changes", {"changes": list_of(CLAIM.check, at_most=1000)}, limit=MAX_BODY)
+# `author` is "" for the signer's own changes; the holder alone may name somebody else, whose late changes these are.
+CHANGES = Shape("changes", {"author": text(200), "changes": list_of(CLAIM.check, at_most=MAX_CLAIMS)}, limit=MAX_BODY)
 
 
 class Incoming(Protocol):
@@ -73,6 +76,12 @@ class Incoming(Protocol):
     def hash(self) -> bytes: ...
 
 
+class Merge(Protocol):
+    """`replica.merge`, in the worker."""
+
+    def __call__(self, save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     sign: bytes
@@ -92,10 +101,15 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one envelope changed: the merged replica, and the changes that became part of it with their authors."""
+    """What one envelope changed: the merged replica, and the changes that became part of it with their authors.
+
+    `refused`: the envelope stood in its place, what it brought was not acceptable. `merged.state` counts when something
+    was applied.
+    """
 
     merged: Merged
-    applied: tuple[Pending, ...]
+    applied: tuple[Pending, ...] = ()
+    refused: ForeignChange | VerificationFailed | None = None
 
 
 @dataclass(slots=True)
@@ -113,27 +127,21 @@ class Channel:
     actors: dict[bytes, bytes] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
+    own: bytes = b""  # the actor of this device: nobody else may write under it
 
-    def take(self, incoming: Incoming, merge: Callable[[bytes, Sequence[Change]], Merged]) -> Taken:
-        """Check one envelope and merge what it brings. ForeignChange or Replayed leave everything as it was."""
+    def take(self, incoming: Incoming, merge: Merge) -> Taken:
+        """Follow one envelope. What has no place or no right here raises, and nothing changes.
+
+        An envelope in its place moves its device's chain on even when its content is refused: what the same device
+        writes afterwards must still be heard.
+        """
         self._check_place(incoming)
-        writers, claims = self._claims(incoming)
-        author = writers[incoming.signer].name
-        for change in claims:
-            if self.actors.get(change.actor, incoming.signer) != incoming.signer:
-                raise ForeignChange("this change uses the actor of somebody else")
-        waiting = self.pending + [Pending(change, author, incoming.time) for change in claims]
-        if len(waiting) > MAX_PENDING:
-            raise ForeignChange("too many changes wait for missing ones")
-        merged = merge(self.save, [item.change for item in waiting]) if waiting else _nothing(self.save)
-        applied = set(merged.applied)
-        here = applied | set(merged.known)
-        self.writers = writers
+        self._check_right(incoming)
         self.senders[sender_key(incoming)] = (incoming.seq, incoming.hash)
-        self.actors.update((change.actor, incoming.signer) for change in claims)
-        self.pending = [item for item in waiting if item.change.hash not in here]
-        self.save = merged.save
-        return Taken(merged, tuple(item for item in waiting if item.change.hash in applied))
+        try:
+            return self._edition(incoming, merge) if incoming.type == "edition" else self._changes(incoming, merge)
+        except (ForeignChange, VerificationFailed) as failure:
+            return Taken(Merged(self.save, {}), refused=failure)
 
     def _check_place(self, incoming: Incoming) -> None:
         if (incoming.document, incoming.epoch) != (self.document, self.epoch):
@@ -144,34 +152,89 @@ class Channel:
         if incoming.seq != seq + 1 or incoming.prev != head:
             raise ForeignChange("an envelope of this device is missing before this one")
 
-    def _claims(self, incoming: Incoming) -> tuple[dict[bytes, Writer], list[Change]]:
+    def _check_right(self, incoming: Incoming) -> None:
         if incoming.type == "edition":
             if incoming.signer != self.issuer or self.save:
                 raise ForeignChange("only the holder opens a channel, and only once")
-            return self._edition(EDITION.decode(incoming.body))
+            return
         writer = self.writers.get(incoming.signer)
         if writer is None or writer.right != "edit":
             raise ForeignChange("who signed this has no right to write here")
-        return self.writers, [read_claim(claim) for claim in CHANGES.decode(incoming.body)["changes"]]
 
-    def _edition(self, fields: Mapping[str, Any]) -> tuple[dict[bytes, Writer], list[Change]]:
+    def _edition(self, incoming: Incoming, merge: Merge) -> Taken:
+        """The edition, or one more part of it."""
+        parts, self.parts = self.parts, []  # a part that does not fit ends the attempt
+        fields = EDITION.decode(incoming.body)
         change = read_claim(fields["change"])
         if self.edition is not None and change.hash != self.edition:
             raise ForeignChange("this is not the edition that the grant names")
         writers = {writer["sign"]: Writer(**writer) for writer in fields["writers"]}
-        if self.issuer not in writers:
-            raise ForeignChange("the holder is not among the writers")
-        if fields["part"] != len(self.parts) + 1 or fields["part"] > fields["parts"]:
+        if len(writers) != len(fields["writers"]) or self.issuer not in writers:
+            raise ForeignChange("the holder is not among the writers, or somebody is twice")
+        if fields["part"] != len(parts) + 1 or fields["part"] > fields["parts"]:
             raise ForeignChange("a part of the edition is missing")
-        self.parts.append(change.data)
+        parts = [*parts, change.data]
         if fields["part"] < fields["parts"]:
-            return writers, []
-        whole, self.parts = b"".join(self.parts), []
-        return writers, [replace(change, data=whole)]
+            self.parts = parts
+            return Taken(Merged(self.save, {}))
+        whole = replace(change, data=b"".join(parts))
+        merged = merge(b"", [whole], own=self.own)
+        self.save, self.writers = merged.save, writers
+        self.actors[whole.actor] = incoming.signer
+        return Taken(merged, (Pending(whole, writers[incoming.signer].name, incoming.time),))
 
+    def _changes(self, incoming: Incoming, merge: Merge) -> Taken:
+        body = CHANGES.decode(incoming.body)
+        if body["author"] and incoming.signer != self.issuer:
+            raise ForeignChange("only the holder names another author")
+        author = body["author"] or self.writers[incoming.signer].name
+        fresh = [Pending(read_claim(claim), author, incoming.time) for claim in body["changes"]]
+        if any(self.actors.get(item.change.actor, incoming.signer) != incoming.signer for item in fresh):
+            raise ForeignChange("this change uses the actor of somebody else")
+        if not fresh:
+            return Taken(Merged(self.save, {}))
+        merged = merge(self.save, [item.change for item in fresh], own=self.own)
+        waiting = [item for item in fresh if item.change.hash in set(merged.waiting)]
+        self._check_room(waiting, incoming.signer)
+        self.actors.update((item.change.actor, incoming.signer) for item in fresh)
+        self.save = merged.save
+        applied = [item for item in fresh if item.change.hash in set(merged.applied)]
+        known = {item.change.hash for item in self.pending}
+        self.pending = self.pending + [item for item in waiting if item.change.hash not in known]
+        return self._settle(Taken(merged, tuple(applied)), merge)
 
-def _nothing(save: bytes) -> Merged:
-    return Merged(save, {})
+    def _check_room(self, waiting: Sequence[Pending], signer: bytes) -> None:
+        """Changes wait for missing ones, but not without limit."""
+        if not waiting:
+            return
+        theirs = [item for item in self.pending if self.actors.get(item.change.actor) == signer]
+        held = [*theirs, *waiting]
+        if len(held) > MAX_PENDING or sum(len(item.change.data) for item in held) > MAX_PENDING_BYTES:
+            raise ForeignChange("too many changes wait for missing ones")
+
+    def _settle(self, taken: Taken, merge: Merge) -> Taken:
+        """Merge what waited for these changes. What is not acceptable after all is dropped, alone."""
+        while taken.applied:
+            here = {item.change.hash for item in taken.applied}
+            ready = [item for item in self.pending if here.intersection(item.change.deps)]
+            merged, applied = taken.merged, list(taken.applied)
+            for item in ready:
+                try:
+                    one = merge(self.save, [item.change], own=self.own)
+                except ForeignChange:
+                    self.pending.remove(item)
+                    continue
+                if one.waiting:
+                    continue
+                self.pending.remove(item)
+                self.save = one.save
+                if one.applied:
+                    merged = one
+                    applied.append(item)
+            if len(applied) == len(taken.applied):
+                break
+            taken = Taken(merged, tuple(applied))
+        return taken
 
 
 def sender_key(incoming: Incoming) -> bytes:
@@ -216,5 +279,5 @@ def encode_edition(change: Change, writers: Sequence[Writer]) -> list[bytes]:
     ]
 
 
-def encode_changes(changes: Sequence[Change]) -> bytes:
-    return CHANGES.encode({"changes": [write_claim(change) for change in changes]})
+def encode_changes(changes: Sequence[Change], author: str = "") -> bytes:
+    return CHANGES.encode({"author": author, "changes": [write_claim(change) for change in changes]})

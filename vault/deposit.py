@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vault.encoding import Shape, blob, integer, list_of, map_of, optional, scalar, text
-from vault.errors import WrongRecipient
-from vault.identity import Card, Identity, read_card
-from vault.primitives import KEY, SUITE, need_suite, seal_to
-from vault.statement import make_statement, read_statement
+from vault.encoding import Shape, blob, integer, list_of, map_of, moment, optional, scalar, text
+from vault.errors import Malformed, WrongRecipient
+from vault.identity import Card, Identity, read_card, relay_url
+from vault.primitives import KEY, SUITE, need_suite
+from vault.statement import make_statement, read_statement, seal_statement
 
 MAX_INLINE = 256 << 10  # a file up to this size travels inside; a larger one as a blob at the relay
 MAX_DEPOSIT = 1_000_000
@@ -52,8 +52,8 @@ DEPOSIT = Shape(
         "certificate": optional(blob(at_most=4300)),
         "authority": optional(blob(at_most=2200)),
         "unique": text(300),
-        "made": integer(),
-        "relay": text(500),
+        "made": moment(),
+        "relay": relay_url(),
         "state": STATE.check,
         "files": list_of(FILE.check, at_most=200),
     },
@@ -101,7 +101,7 @@ def seal_deposit(
         "state": dict(state),
         "files": [dict(file) for file in files],
     }
-    return seal_to(recipient, make_statement("deposit", DEPOSIT, fields, me.sign))
+    return seal_statement(recipient, make_statement("deposit", DEPOSIT, fields, me.sign))
 
 
 def open_deposit(data: bytes, me: Identity) -> Deposit:
@@ -113,6 +113,10 @@ def open_deposit(data: bytes, me: Identity) -> Deposit:
     statement.by(sender.sign)
     if fields["recipient"] != me.box.public:
         raise WrongRecipient("this deposit was made for somebody else")
+    for file in fields["files"]:
+        _check_file(file)
+    if len({file["sha256"] for file in fields["files"]}) != len(fields["files"]):
+        raise Malformed("a file stands twice in one deposit")
     return Deposit(
         sender=sender,
         certificate=fields["certificate"],
@@ -123,3 +127,12 @@ def open_deposit(data: bytes, me: Identity) -> Deposit:
         state=fields["state"],
         files=tuple(fields["files"]),
     )
+
+
+def _check_file(file: Mapping[str, Any]) -> None:
+    """A file is inside, or sealed at the relay; never both, never neither."""
+    outside = [file[name] is not None for name in ("blob", "token", "key", "sealed_sha256")]
+    if any(outside) != all(outside) or (file["inline"] is None) != all(outside):
+        raise Malformed("a file of this deposit is neither inside nor at a relay, or both")
+    if file["inline"] is not None and (len(file["inline"]), 0) != (file["size"], file["sealed_size"]):
+        raise Malformed("a file inside of this deposit does not have its size")

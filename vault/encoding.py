@@ -19,6 +19,7 @@ Check = Callable[[Any, str], None]
 MAX_DEPTH = 16
 MAX_KEY = 64  # bytes of a map key
 MAX_INT = 2**63 - 1
+MAX_TIME = 253_402_300_799  # the last second of the year 9999: what every calendar can show
 
 
 def encode(value: object) -> bytes:
@@ -98,6 +99,11 @@ def integer(low: int = 0, high: int = MAX_INT) -> Check:
             raise Malformed(f"{where}: not a whole number from {low} to {high}")
 
     return check
+
+
+def moment() -> Check:
+    """A time: whole seconds since 1970, up to the year 9999."""
+    return integer(0, MAX_TIME)
 
 
 def boolean() -> Check:

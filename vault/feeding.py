@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from vault.attachment import open_file, seal_file
 from vault.deposit import MAX_INLINE, Deposit, open_deposit, seal_deposit
 from vault.document import Attachment, Document
-from vault.errors import InputRefused, NotFound, VaultError, VerificationFailed
+from vault.errors import InputRefused, Malformed, NotFound, VaultError, VerificationFailed
 from vault.identity import Card
-from vault.primitives import hash32, make_key
+from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_state, to_document, to_state
 from vault.store.grants import GrantStore
 from vault.store.mailboxes import MailboxStore
@@ -85,7 +85,8 @@ class Feeding:
                         **fields,
                     }
                 )
-            state = to_state(replace(document, source_id=unique))
+            entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
+            state = to_state(replace(document, source_id=unique, entries=entries))
             sealed = seal_deposit(
                 self._vault.identity,
                 card.box,
@@ -130,7 +131,10 @@ class Feeding:
     def receive(self, statement: bytes) -> tuple[str, str, str]:
         """Take a deposit from the inbox: (id, "known" or "waiting" or "repeated", title). Nothing is filed yet."""
         deposit = open_deposit(statement, self._vault.identity)
-        check_state(deposit.state)
+        try:
+            check_state(deposit.state)
+        except InputRefused as failure:
+            raise Malformed(f"not a document: {failure}") from failure
         deposit_id = hash32(deposit.sender.id + deposit.unique.encode())[:16]
         title = str(deposit.state["meta"].get("title", ""))[:500]
         people, sender = self._vault.people, deposit.sender

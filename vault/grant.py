@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vault.certificate import check_role
-from vault.encoding import Shape, blob, integer, list_of, one_of, optional, text
+from vault.encoding import Shape, blob, integer, list_of, moment, one_of, optional, text
 from vault.errors import Expired, Malformed, WrongRecipient
-from vault.identity import Identity
+from vault.identity import Identity, relay_url
 from vault.primitives import (
     KEY,
     SUITE,
@@ -24,12 +24,13 @@ from vault.primitives import (
     need_suite,
     open_box,
     seal_box,
-    seal_to,
 )
-from vault.statement import Statement, make_statement, read_statement, type_of
+from vault.statement import Statement, make_statement, read_statement, seal_statement, type_of
 
 TAG = 16
 MAX_ITEMS = 1024
+MAX_SECONDS = 10 * 365 * 86_400  # a relay keeps no half for longer
+MAX_TITLE = 400  # bytes of a title in a wrap: with this, a grant of MAX_ITEMS documents always fits one message
 MAX_MESSAGE = 1 << 20
 
 ITEM = Shape(
@@ -55,12 +56,12 @@ GRANT = Shape(
         "role": text(60),
         "right": one_of("read", "edit"),
         "purpose": text(500),
-        "made": integer(),
-        "not_before": integer(),
-        "until": integer(),
+        "made": moment(),
+        "not_before": moment(),
+        "until": moment(),
         "openings": optional(integer(1, 1_000_000)),
         "offline": integer(0, 7 * 86_400),  # seconds that an opened key may be kept on the grantee's device
-        "relay": text(500),
+        "relay": relay_url(),
         "relay_key": blob(KEY),
         "roster": blob(KEY),
         "items": list_of(ITEM.check, at_most=MAX_ITEMS),
@@ -197,7 +198,7 @@ def seal(
         "reader": reader,
         "wraps": list(wraps),
     }
-    return seal_to(fields["grantee_box"], make_statement("package", PACKAGE, package, issuer.sign))
+    return seal_statement(fields["grantee_box"], make_statement("package", PACKAGE, package, issuer.sign))
 
 
 def seal_renewal(
@@ -211,7 +212,7 @@ def seal_renewal(
         "items": [item.fields() for item in items],
         "wraps": list(wraps),
     }
-    return seal_to(recipient, make_statement("renewal", RENEWAL, fields, issuer.sign))
+    return seal_statement(recipient, make_statement("renewal", RENEWAL, fields, issuer.sign))
 
 
 def open_package(data: bytes, me: Identity, now: int) -> Package:
@@ -230,8 +231,8 @@ def open_package(data: bytes, me: Identity, now: int) -> Package:
     check_role(fields["role"])
     if fields["until"] <= now:
         raise Expired("this grant is already over", until=fields["until"])
-    if not fields["not_before"] < fields["until"]:
-        raise Malformed("a grant that ends before it starts")
+    if not 0 < fields["until"] - fields["not_before"] <= MAX_SECONDS:
+        raise Malformed("a grant that ends before it starts, or lasts longer than ten years")
     items, wraps = _items(fields, outer)
     return Package(fields, grant.body, outer.fields["half"], outer.fields["reader"], items, wraps)
 
@@ -259,8 +260,9 @@ def _items(fields: Mapping[str, Any], outer: Statement) -> tuple[tuple[Item, ...
     wraps = tuple(outer.fields["wraps"])
     if not items or len(items) != len(wraps):
         raise Malformed("a grant with as many wraps as items, at least one, is expected")
-    if len({item.tag for item in items}) != len(items) or len({item.document for item in items}) != len(items):
-        raise Malformed("an item stands twice in one grant")
+    for name in ("tag", "document", "mailbox"):
+        if len({getattr(item, name) for item in items}) != len(items):
+            raise Malformed("an item stands twice in one grant")
     return items, wraps
 
 

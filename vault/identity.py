@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Any
 
-from vault.encoding import Shape, blob, integer, optional, text
+from vault.encoding import Check, Shape, blob, integer, moment, optional, text
 from vault.errors import Malformed
 from vault.primitives import (
     KEY,
@@ -24,6 +25,21 @@ from vault.primitives import (
 from vault.statement import make_statement, read_statement
 
 CARD_PREFIX = "elpis-card:"
+MAX_URL = 500
+
+
+def relay_url() -> Check:
+    """The address of a relay: visible ASCII, over HTTP or HTTPS, without a slash at its end."""
+
+    def check(value: Any, where: str) -> None:
+        text(MAX_URL)(value, where)
+        visible = all("!" <= letter <= "~" for letter in value)
+        if not visible or not value.startswith(("https://", "http://")) or value.endswith("/"):
+            raise Malformed(f"{where}: not the address of a relay")
+
+    return check
+
+
 CARD = Shape(
     "card",
     {
@@ -32,11 +48,11 @@ CARD = Shape(
         "role": text(60),  # "" for a patient
         "sign": blob(KEY),
         "box": blob(KEY),
-        "relay": optional(text(500)),
+        "relay": optional(relay_url()),
         "relay_key": optional(blob(KEY)),
         "inbox": optional(blob(KEY)),
         "deposit": optional(blob(KEY)),
-        "made": integer(),
+        "made": moment(),
     },
     limit=4096,
 )
@@ -113,6 +129,8 @@ def read_card(data: bytes) -> Card:
     need_suite(fields["suite"])
     card.by(fields["sign"])
     check_box_public(fields["box"])
+    if len({fields[name] is None for name in ("relay", "relay_key", "inbox", "deposit")}) != 1:
+        raise Malformed("a card has a whole inbox or none")
     return Card(
         name=fields["name"],
         role=fields["role"],

@@ -7,18 +7,19 @@ A fresh X25519 key is made for every opening: recorded traffic and a device seiz
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vault.encoding import Shape, blob, integer, list_of, text
-from vault.errors import BadSignature, Malformed, VerificationFailed, WrongRecipient
+from vault.encoding import MAX_INT, Shape, blob, integer, list_of, moment, text
+from vault.errors import BadSignature, Malformed, Replayed, VerificationFailed, WrongRecipient
 from vault.identity import Identity
-from vault.primitives import KEY, SIGNATURE, SUITE, BoxKey, SigningKey, need_suite, seal_to, verify
-from vault.statement import make_statement, read_statement
+from vault.primitives import KEY, SIGNATURE, SUITE, BoxKey, SigningKey, need_suite, verify
+from vault.statement import make_statement, open_statement, read_statement, seal_statement
 
 TAG = 16
 MAX_TAGS = 64
 MAX_STATEMENT = 4096
+MAX_WHY = 500  # bytes that are written: with them, a statement about MAX_TAGS documents always fits
 _HEAD = struct.Struct(">B32sQ32sB")
 _LENGTH = struct.Struct(">I")
 _RELEASE = struct.Struct(">32sQB")
@@ -36,7 +37,7 @@ STATEMENT = Shape(
         "tags": list_of(blob(TAG), at_most=MAX_TAGS),
         "name": text(200),
         "why": text(500),
-        "time": integer(),
+        "time": moment(),
         "device": blob(16),
     },
     limit=MAX_STATEMENT - 300,
@@ -58,6 +59,7 @@ class Request:
 class Opened:
     """What a professional signed about an opening, checked against the relay's record of it."""
 
+    counter: int
     name: str
     why: str
     time: int
@@ -91,11 +93,11 @@ def make_request(
         "documents": list(documents),
         "tags": list(tags),
         "name": me.name,
-        "why": why,
+        "why": cut(why, MAX_WHY),
         "time": now,
         "device": device,
     }
-    statement = seal_to(issuer_box, make_statement("opening-statement", STATEMENT, fields, me.sign))
+    statement = seal_statement(issuer_box, make_statement("opening-statement", STATEMENT, fields, me.sign))
     head = _HEAD.pack(SUITE, number, counter, fresh.public, len(tags))
     unsigned = head + b"".join(tags) + _LENGTH.pack(len(statement)) + statement
     return unsigned + reader.sign("opening", unsigned)
@@ -111,6 +113,8 @@ def read_request(data: bytes, reader: bytes) -> Request:
     if not 1 <= count <= MAX_TAGS or len(data) < place + _LENGTH.size + SIGNATURE:
         raise Malformed("the number of tags does not fit the request")
     tags = tuple(data[start : start + TAG] for start in range(_HEAD.size, place, TAG))
+    if len(set(tags)) != count or not 1 <= counter <= MAX_INT:
+        raise Malformed("a tag stands twice, or the counter is none")
     (length,) = _LENGTH.unpack_from(data, place)
     if length > MAX_STATEMENT or len(data) != place + _LENGTH.size + length + SIGNATURE:
         raise Malformed("the statement's length does not fit the request")
@@ -138,6 +142,11 @@ def read_release(
     return halves
 
 
+def cut(words: str, most: int) -> str:
+    """The words, cut to at most so many bytes of UTF-8, whole characters."""
+    return words.encode()[:most].decode(errors="ignore")
+
+
 def verify_opening(
     entry: bytes,
     *,
@@ -146,15 +155,16 @@ def verify_opening(
     me: BoxKey,
     number: bytes,
     grant_hash: bytes,
-    items: dict[bytes, bytes],
+    items: Mapping[bytes, bytes],
+    after: int = 0,
 ) -> Opened:
     """One trace entry, checked by the patient: the grantee signed exactly the opening that the relay recorded.
 
-    `items` maps each tag of the grant to its document. Raises when anything is missing or contradicts:
-    the trace then says "unknown", never more than a signature proves.
+    `items` maps each tag of the grant to its document; `after` is the counter of the last opening that was proven.
+    Raises when anything is missing or contradicts: the trace then says "unknown", never more than a signature proves.
     """
     request = read_request(entry, reader)
-    statement = read_statement("opening-statement", STATEMENT, me.open(request.statement)).by(grantee)
+    statement = read_statement("opening-statement", STATEMENT, open_statement(me, request.statement)).by(grantee)
     fields = statement.fields
     need_suite(fields["suite"])
     if fields["recipient"] != me.public:
@@ -167,4 +177,6 @@ def verify_opening(
         items.get(tag) != document for tag, document in zip(request.tags, documents, strict=True)
     ):
         raise BadSignature("the statement names other documents than were opened")
-    return Opened(fields["name"], fields["why"], fields["time"], documents, request.tags)
+    if request.counter <= after:
+        raise Replayed("this opening was recorded before")  # one signature proves one opening
+    return Opened(request.counter, fields["name"], fields["why"], fields["time"], documents, request.tags)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vault.encoding import Shape, blob, integer, list_of
+from vault.encoding import Shape, blob, integer, list_of, moment
 from vault.errors import Malformed, SuiteRefused
 from vault.primitives import KEY, SUITE, SigningKey, hash32, need_suite
 from vault.statement import Statement, make_statement, read_statement
 
-DEVICE = Shape("device", {"id": blob(16), "sign": blob(KEY), "box": blob(KEY), "added": integer()})
+DEVICE = Shape("device", {"id": blob(16), "sign": blob(KEY), "box": blob(KEY), "added": moment()})
 ROSTER = Shape(
     "roster",
     {
@@ -25,7 +25,7 @@ ROSTER = Shape(
         "epoch": integer(1),
         "signer": blob(KEY),
         "devices": list_of(DEVICE.check, at_most=64),
-        "time": integer(),
+        "time": moment(),
     },
     limit=32_768,
 )
@@ -62,6 +62,11 @@ def read_first(data: bytes, root: bytes, vault_id: bytes) -> Statement:
         raise SuiteRefused("this vault asks for a newer suite", minimum=fields["min_suite"])
     if (fields["vault"], fields["prev"], fields["count"], fields["signer"]) != (vault_id, FIRST, 1, root):
         raise Malformed("not the first roster of this vault")
+    devices = fields["devices"]
+    if len({device["id"] for device in devices}) != len(devices):
+        raise Malformed("a device stands twice in this roster")
+    if any(device["id"] != derive_device_id(device["sign"]) for device in devices):
+        raise Malformed("a device's id is not the one of its key")
     return statement
 
 

@@ -198,12 +198,16 @@ class Sharing:
         with self._store.transaction():
             taken = channel.take(incoming, self._vault.quarantine.merge)
             self._remember(mailbox.address, channel)
-            if self._documents.epoch(document_id) == mailbox.epoch:
+            if not taken.applied:
+                pass
+            elif self._documents.epoch(document_id) == mailbox.epoch:
                 self._documents.applied(
                     document_id, taken.merged, [(p.change, p.author, p.time) for p in taken.applied]
                 )
             else:
                 self._rescue(document_id, mailbox.epoch, taken)
+        if taken.refused is not None:
+            raise taken.refused
         return self._documents.state(document_id)
 
     def _rescue(self, document_id: str, epoch: int, taken: Taken) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vault.encoding import Shape, blob, text
 from vault.errors import Malformed
-from vault.primitives import SIGNATURE, SigningKey, verify
+from vault.primitives import SIGNATURE, BoxKey, SigningKey, pad, seal_to, unpad, verify
 
 # Every statement type; each is its own signature context (registry in spec/primitives.md).
 TYPES = ("card", "authority", "certificate", "grant", "package", "renewal", "opening-statement", "deposit", "roster")
@@ -46,6 +46,16 @@ def read_statement(kind: str, shape: Shape, data: bytes) -> Statement:
     if outer["type"] != kind:
         raise Malformed(f"a {outer['type']!r} statement where a {kind} statement belongs")
     return Statement(kind, shape.decode(outer["body"]), outer["body"], outer["sig"])
+
+
+def seal_statement(recipient: bytes, statement: bytes) -> bytes:
+    """The statement for one person's inbox: padded, so that its length says little, and sealed to the X25519 key."""
+    return seal_to(recipient, pad(statement))
+
+
+def open_statement(me: BoxKey, sealed: bytes) -> bytes:
+    """The statement inside a sealed message. CannotOpen, or Malformed when its padding is not the one it must have."""
+    return unpad(me.open(sealed))
 
 
 def type_of(data: bytes, limit: int) -> str:
