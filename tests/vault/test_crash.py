@@ -130,7 +130,7 @@ def test_kill_at_random_moments_loses_nothing_acknowledged(vault: Vault, passphr
 
 def test_the_judge_would_see_a_loss(vault: Vault) -> None:
     """The harness itself can fail: a document that was told of and is not there, half a batch, a stray row."""
-    document_id = vault.add(Document(title="document 1"))
+    vault.add(Document(title="document 1"))
     with pytest.raises(Exception):  # noqa: B017 - whatever tells of it
         judge(vault, [["added", 1, "0" * 32]])
     vault.add(Document(title="document 2/0"))
