@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vault import attachment, certificate, deposit, grant, identity, keys, opening, statement
+from vault import attachment, certificate, chunk, deposit, grant, identity, keys, opening, roster, statement
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
 from vault.primitives import BoxKey, SigningKey
@@ -75,9 +75,11 @@ def _role(given: Given) -> dict[str, Any]:
 
 def _grant(given: Given) -> dict[str, Any]:
     me = person(given.given("grantee"))
-    read = grant.open_package(me.box.open(given.blob("sealed")), me, given.number("now"))
+    read = grant.open_package(statement.open_statement(me.box, given.blob("sealed")), me, given.number("now"))
     if "seed" in given:
-        written_again("package", grant.PACKAGE, me.box.open(given.blob("sealed")), given.blob("seed"))
+        written_again(
+            "package", grant.PACKAGE, statement.open_statement(me.box, given.blob("sealed")), given.blob("seed")
+        )
     names = ("number", "right", "purpose", "until", "openings", "offline")
     told = {name: read.fields[name] for name in names}
     documents = [item.document for item in read.items]
@@ -86,7 +88,7 @@ def _grant(given: Given) -> dict[str, Any]:
 
 def _renewal(given: Given) -> dict[str, Any]:
     me = person(given.given("grantee"))
-    read = grant.open_renewal(me.box.open(given.blob("sealed")), me, given.blob("issuer"))
+    read = grant.open_renewal(statement.open_statement(me.box, given.blob("sealed")), me, given.blob("issuer"))
     return {"number": read.number, "epochs": [item.epoch for item in read.items]}
 
 
@@ -124,13 +126,14 @@ def _opening_entry(given: Given) -> dict[str, Any]:
         number=given.blob("grant"),
         grant_hash=given.blob("grant_hash"),
         items=items,
+        after=given.number("after"),
     )
     return {"name": opened.name, "why": opened.why, "time": opened.time, "documents": opened.documents}
 
 
 def _deposit(given: Given) -> dict[str, Any]:
     me = person(given.given("recipient"))
-    read = deposit.open_deposit(me.box.open(given.blob("sealed")), me)
+    read = deposit.open_deposit(statement.open_statement(me.box, given.blob("sealed")), me)
     sender = {"sender": read.sender.name, "sender_id": read.sender.id}
     return sender | {"unique": read.unique, "made": read.made, "state": dict(read.state), "files": len(read.files)}
 
@@ -158,6 +161,25 @@ def _attachment(given: Given) -> dict[str, Any]:
     return {"size": size, "sha256": plain.hexdigest()}
 
 
+def _change(given: Given) -> dict[str, Any]:
+    header = chunk.read_header(given.blob("data"))
+    operations = []
+    for made in chunk.read_operations(header):
+        target = [] if made.target == chunk.ROOT else list(made.target)
+        replaced = [list(item) for item in made.replaces]
+        operations.append([made.id[0], target, made.key, made.action, made.value, replaced])
+    told = {name: getattr(header, name) for name in ("hash", "actor", "seq", "start", "deps")}
+    return told | {"operations": operations}
+
+
+def _roster(given: Given) -> dict[str, Any]:
+    data = given.blob("data")
+    read = roster.read_first(data, given.blob("root"), given.blob("vault"))
+    if "seed" in given:
+        written_again("roster", roster.ROSTER, data, given.blob("seed"))
+    return {"head": roster.derive_head(data), "devices": [device["id"] for device in read.fields["devices"]]}
+
+
 def _recovery_words(given: Given) -> dict[str, Any]:
     kit = RecoveryKit.from_words(given.text("words"))
     return {
@@ -173,6 +195,8 @@ PEOPLE_FORMATS: dict[str, Run] = {
     "keyslots": _keyslots,
     "recovery-words": _recovery_words,
     "attachment": _attachment,
+    "change": _change,
+    "roster": _roster,
     "card": _card,
     "card-text": _card_text,
     "safety-number": _safety_number,

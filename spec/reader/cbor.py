@@ -111,6 +111,11 @@ def whole(low: int = 0, high: int = GREATEST) -> Check:
     return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
 
 
+def moment() -> Check:
+    """A time that a calendar can show: up to the year 9999."""
+    return whole(0, 253_402_300_799)
+
+
 def boolean() -> Check:
     return lambda v: isinstance(v, bool)
 

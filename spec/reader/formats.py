@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import attachments, cbor, keyslots, primitives, relay, statements
+from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, statements
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -137,7 +137,7 @@ def read_opening_entry(given: Input) -> dict[str, Any]:
     entry, reader, grantee, secret, grant, digest = raws(
         given, "entry", "reader", "grantee", "box", "grant", "grant_hash"
     )
-    return statements.read_opening(entry, reader, grantee, secret, grant, digest, items)
+    return statements.read_opening(entry, reader, grantee, secret, grant, digest, items, given["after"])
 
 
 def read_deposit(given: Input) -> dict[str, Any]:
@@ -150,7 +150,8 @@ def read_keyslots(given: Input) -> dict[str, Any]:
 
 
 def read_attachment(given: Input) -> dict[str, Any]:
-    data = attachments.open_file(*raws(given, "file", "key"), given["size"], given["sha256"])
+    sealed, key = raws(given, "file", "key")
+    data = attachments.open_file(sealed, key, given["size"], given["sha256"])
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -176,6 +177,8 @@ FORMATS: dict[str, Run] = {
     "keyslots": read_keyslots,
     "recovery-words": lambda v: keyslots.read_words(v["words"]),
     "attachment": read_attachment,
+    "change": lambda v: chunks.read_chunk(raw(v, "data")),
+    "roster": lambda v: statements.read_roster(*raws(v, "data", "root", "vault")),
     "card": read_card,
     "card-text": read_card_text,
     "safety-number": read_safety_number,

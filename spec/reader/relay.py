@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spec.reader.cbor import Check, blob, list_of, one_of, shape, statement, whole
+from spec.reader.cbor import Check, blob, list_of, moment, one_of, shape, statement, whole
 from spec.reader.primitives import blake2b, need_suite, open_box, unpad, verify
 from spec.reader.refusal import Refused, malformed
 
@@ -27,7 +27,7 @@ INNER: Mapping[str, Check] = {
     "prev": blob(32),
     "seen": list_of(shape({"mailbox": blob(32), "count": whole(), "chain": blob(32)}), 256),
     "roster": blob(32),
-    "time": whole(),
+    "time": moment(),
     "body": blob(most=BODY),
 }
 INNER_LIMIT = BODY + 40_000

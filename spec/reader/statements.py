@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spec.reader.cbor import Check, blob, list_of, map_of, one_of, or_null, shape, statement, text, whole
+from spec.reader.cbor import Check, blob, list_of, map_of, moment, one_of, or_null, shape, statement, text, whole
 from spec.reader.primitives import (
     blake2b,
     check_box_public,
@@ -18,6 +18,7 @@ from spec.reader.primitives import (
     need_suite,
     open_box,
     open_sealed,
+    unpad,
     verify,
     x25519_public,
 )
@@ -46,19 +47,26 @@ OTHER_WORDS = {
 }
 ALIASES = {word: role for role, words in OTHER_WORDS.items() for word in words.split()}
 
+
+def relay_url(value: Any) -> bool:
+    """Visible ASCII, over HTTP or HTTPS, without a slash at its end."""
+    visible = isinstance(value, str) and len(value) <= 500 and all("!" <= letter <= "~" for letter in value)
+    return visible and value.startswith(("https://", "http://")) and not value.endswith("/")
+
+
 CARD: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "name": text(200),
     "role": text(60),
     "sign": blob(32),
     "box": blob(32),
-    "relay": or_null(text(500)),
+    "relay": or_null(relay_url),
     "relay_key": or_null(blob(32)),
     "inbox": or_null(blob(32)),
     "deposit": or_null(blob(32)),
-    "made": whole(),
+    "made": moment(),
 }
-AUTHORITY: Mapping[str, Check] = {"suite": whole(0, 255), "name": text(200), "sign": blob(32), "made": whole()}
+AUTHORITY: Mapping[str, Check] = {"suite": whole(0, 255), "name": text(200), "sign": blob(32), "made": moment()}
 CERTIFICATE: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "authority": blob(32),
@@ -67,8 +75,8 @@ CERTIFICATE: Mapping[str, Check] = {
     "role": text(60),
     "sign": blob(32),
     "box": blob(32),
-    "from": whole(),
-    "until": whole(),
+    "from": moment(),
+    "until": moment(),
 }
 ITEM: Mapping[str, Check] = {
     "document": blob(16),
@@ -88,12 +96,12 @@ GRANT: Mapping[str, Check] = {
     "role": text(60),
     "right": one_of("read", "edit"),
     "purpose": text(500),
-    "made": whole(),
-    "not_before": whole(),
-    "until": whole(),
+    "made": moment(),
+    "not_before": moment(),
+    "until": moment(),
     "openings": or_null(whole(1, 1_000_000)),
     "offline": whole(0, 7 * DAY),
-    "relay": text(500),
+    "relay": relay_url,
     "relay_key": blob(32),
     "roster": blob(32),
     "items": list_of(shape(ITEM), 1024),
@@ -131,7 +139,7 @@ OPENING: Mapping[str, Check] = {
     "tags": list_of(blob(16), 64),
     "name": text(200),
     "why": text(500),
-    "time": whole(),
+    "time": moment(),
     "device": blob(16),
 }
 
@@ -166,8 +174,8 @@ DEPOSIT: Mapping[str, Check] = {
     "certificate": or_null(blob(most=4300)),
     "authority": or_null(blob(most=2200)),
     "unique": text(300),
-    "made": whole(),
-    "relay": text(500),
+    "made": moment(),
+    "relay": relay_url,
     "state": shape(STATE),
     "files": list_of(shape(FILE), 200),
 }
@@ -204,6 +212,11 @@ def read(kind: str, fields: Mapping[str, Check], limit: int, data: bytes) -> Sig
     return Signed(kind, statement(outer["body"], limit, fields), outer["body"], outer["sig"])
 
 
+def opened(secret: bytes, sealed: bytes) -> bytes:
+    """The statement inside a sealed message."""
+    return unpad(open_sealed(secret, sealed))
+
+
 def person_id(sign: bytes, box: bytes) -> bytes:
     return blake2b(b"person" + sign + box, "elpis-hash")[:16]
 
@@ -214,6 +227,8 @@ def read_card(data: bytes) -> dict[str, Any]:
     card.by(card.fields["sign"])
     check_box_public(card.fields["box"])
     told = {name: value for name, value in card.fields.items() if name != "suite"}
+    if len({told[name] is None for name in ("relay", "relay_key", "inbox", "deposit")}) > 1:
+        raise malformed("half an inbox")
     return told | {"relay": told["relay"] or "", "id": person_id(told["sign"], told["box"])}
 
 
@@ -269,6 +284,8 @@ def read_certificate(data: bytes, authority: bytes, card: bytes, now: int) -> di
     if told["authority"] != issuer["sign"]:
         raise Refused("not-certified", "another authority")
     certificate.by(issuer["sign"])
+    if told["until"] <= told["from"]:
+        raise malformed("ends before it starts")
     if told["until"] - told["from"] > 90 * DAY:
         raise Refused("not-certified", "more than 90 days")
     if (told["sign"], told["box"]) != (owner["sign"], owner["box"]) or fold_name(told["name"]) != fold_name(
@@ -285,13 +302,13 @@ def read_certificate(data: bytes, authority: bytes, card: bytes, now: int) -> di
 def check_items(items: Sequence[Mapping[str, Any]], wraps: Sequence[bytes]) -> None:
     if not items or len(items) != len(wraps):
         raise malformed("not one wrap for each item")
-    for name in ("tag", "document"):
+    for name in ("tag", "document", "mailbox"):
         if len({item[name] for item in items}) != len(items):
             raise malformed(f"a {name} stands twice")
 
 
 def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
-    package = read("package", PACKAGE, 900_000, open_sealed(me.secret, sealed))
+    package = read("package", PACKAGE, 900_000, opened(me.secret, sealed))
     grant = read("grant", GRANT, 400_000, package.fields["grant"])
     told = grant.fields
     need_suite(package.fields["suite"])
@@ -303,8 +320,8 @@ def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
     check_role(told["role"])
     if told["until"] <= now:
         raise Refused("expired", "over")
-    if told["not_before"] >= told["until"]:
-        raise malformed("ends before it starts")
+    if not 0 < told["until"] - told["not_before"] <= 3650 * DAY:
+        raise malformed("ends before it starts, or after more than ten years")
     check_items(told["items"], package.fields["wraps"])
     names = ("number", "right", "purpose", "until", "openings", "offline")
     return {name: told[name] for name in names} | {
@@ -316,7 +333,7 @@ def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
 
 
 def read_renewal(sealed: bytes, me: Person, issuer: bytes) -> dict[str, Any]:
-    renewal = read("renewal", RENEWAL, 900_000, open_sealed(me.secret, sealed)).by(issuer)
+    renewal = read("renewal", RENEWAL, 900_000, opened(me.secret, sealed)).by(issuer)
     told = renewal.fields
     need_suite(told["suite"])
     if told["recipient"] != me.box:
@@ -352,6 +369,8 @@ def read_request(data: bytes, reader: bytes) -> dict[str, Any]:
     if length > 4096 or len(data) != at + 4 + length + 64:
         raise malformed("the length of the statement")
     verify(reader, "opening", data[:-64], data[-64:])
+    if len(set(tags)) != count or not 1 <= counter <= 2**63 - 1:
+        raise malformed("a tag named twice, or no counter")
     return {"grant": grant, "counter": counter, "fresh": fresh, "tags": tags, "statement": data[at + 4 : -64]}
 
 
@@ -377,10 +396,11 @@ def read_opening(
     grant: bytes,
     grant_hash: bytes,
     items: Mapping[bytes, bytes],
+    after: int,
 ) -> dict[str, Any]:
     """An entry of the trace, as the patient checks it."""
     request = read_request(entry, reader)
-    told = read("opening-statement", OPENING, 4096 - 300, open_sealed(secret, request["statement"])).by(grantee).fields
+    told = read("opening-statement", OPENING, 4096 - 300, opened(secret, request["statement"])).by(grantee).fields
     need_suite(told["suite"])
     if told["recipient"] != x25519_public(secret):
         raise Refused("wrong-recipient", "stated to somebody else")
@@ -389,17 +409,56 @@ def read_opening(
         raise Refused("verification-failed", "the statement is about another opening")
     if [items.get(tag) for tag in told["tags"]] != told["documents"]:
         raise Refused("bad-signature", "the statement names other documents")
+    if request["counter"] <= after:
+        raise Refused("replayed", "an opening that was recorded before")
     return {name: told[name] for name in ("name", "why", "time", "documents")}
 
 
+def check_file(file: Mapping[str, Any]) -> None:
+    """Inside with its size, or at the relay with everything that opens it."""
+    outside = [file[name] is not None for name in ("blob", "token", "key", "sealed_sha256")]
+    inside = file["inline"] is not None
+    if len(set(outside)) > 1 or inside == outside[0]:
+        raise malformed("a file that is neither inside nor outside, or both")
+    if inside and (len(file["inline"]) != file["size"] or file["sealed_size"] != 0):
+        raise malformed("a file of another size")
+
+
+DEVICE: Mapping[str, Check] = {"id": blob(16), "sign": blob(32), "box": blob(32), "added": moment()}
+ROSTER: Mapping[str, Check] = {
+    "suite": whole(0, 255),
+    "min_suite": whole(1, 255),
+    "vault": blob(16),
+    "prev": blob(32),
+    "count": whole(1),
+    "epoch": whole(1),
+    "signer": blob(32),
+    "devices": list_of(shape(DEVICE), 64),
+    "time": moment(),
+}
+
+
+def read_roster(data: bytes, root: bytes, vault: bytes) -> dict[str, Any]:
+    """The first roster of a vault."""
+    told = read("roster", ROSTER, 32_768, data).by(root).fields
+    need_suite(told["suite"], told["min_suite"])
+    if (told["vault"], told["prev"], told["count"], told["signer"]) != (vault, bytes(32), 1, root):
+        raise malformed("not the first roster of this vault")
+    return {"head": blake2b(data, "elpis-hash"), "devices": [device["id"] for device in told["devices"]]}
+
+
 def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
-    deposit = read("deposit", DEPOSIT, 1_000_000, open_sealed(me.secret, sealed))
+    deposit = read("deposit", DEPOSIT, 1_000_000, opened(me.secret, sealed))
     told = deposit.fields
     need_suite(told["suite"])
     sender = read_card(told["card"])
     deposit.by(sender["sign"])
     if told["recipient"] != me.box:
         raise Refused("wrong-recipient", "made for somebody else")
+    for file in told["files"]:
+        check_file(file)
+    if len({file["sha256"] for file in told["files"]}) != len(told["files"]):
+        raise malformed("a file stands twice")
     return {
         "sender": sender["name"],
         "sender_id": sender["id"],

@@ -56,6 +56,14 @@ def _card() -> Vectors:
     refused("name-201", "a name of 201 characters", "malformed", changed(name="n" * 201))
     refused("key-31", "a box key of 31 bytes", "malformed", changed(box=fields["box"][:31]))
     refused("made-negative", "made before 1970", "malformed", changed(made=-1))
+    refused("made-10000", "made in the year 10000", "malformed", changed(made=253_402_300_800))
+    refused("half-inbox", "an inbox without its token", "malformed", changed(deposit=None))
+    for name, relay in (
+        ("ftp", "ftp://relay.example"),
+        ("slash", "https://relay.example/"),
+        ("space", "https://relay example"),
+    ):
+        refused(f"relay-{name}", f"a relay at {relay!r}", "malformed", changed(relay=relay))
     refused("name-bytes", "a name that is bytes", "malformed", changed(name=b"name"))
     refused("field-unknown", "one field more", "malformed", changed(extra=1))
     refused("field-missing", "one field less", "malformed", signed("card", without(fields, "inbox"), DOCTOR.sign))

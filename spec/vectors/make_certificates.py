@@ -105,6 +105,7 @@ def _certificate() -> Vectors:
     refused("before", "one second before it starts", "expired", now=NOW - 1)
     refused("after", "at the second when it ends", "expired", now=NOW + 90 * DAY)
     refused("91-days", "valid for more than 90 days", "not-certified", certified(until=NOW + 90 * DAY + 1))
+    refused("no-time", "ends when it starts", "malformed", certified(until=NOW))
     refused("other-sign", "for another signing key", "wrong-recipient", certified(sign=OTHER.sign.public))
     refused("other-box", "for another box key", "wrong-recipient", certified(box=OTHER.box.public))
     refused("other-name", "for another name", "wrong-recipient", certified(name="Doctor Exemple"))

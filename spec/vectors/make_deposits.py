@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spec.vectors.people import DOCTOR, HOLDER, NOW, OTHER, make_card, secrets_of, signed, without
-from spec.vectors.writing import Vectors, fixed, flip, seal_fixed
+from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
 from vault import identity
 from vault.identity import Identity
 from vault.primitives import SigningKey
@@ -28,6 +28,18 @@ FILE: dict[str, Any] = {
     "size": 16,
 }
 
+OUTSIDE: dict[str, Any] = {
+    "blob": fixed("blob address"),
+    "token": fixed("blob token"),
+    "key": fixed("blob key"),
+    "sealed_sha256": fixed("sealed hash"),
+    "sealed_size": 1 << 20,
+}
+
+
+def _outside(**changes: Any) -> dict[str, Any]:
+    return FILE | OUTSIDE | {"inline": None, "size": 1_000_000} | changes
+
 
 def deposit_fields(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
@@ -46,7 +58,7 @@ def deposit_fields(**changes: Any) -> dict[str, Any]:
 
 
 def sealed(signer: SigningKey = DOCTOR.sign, to: Identity = HOLDER, **changes: Any) -> bytes:
-    return seal_fixed(fixed("deposit"), to.box.public, signed("deposit", deposit_fields(**changes), signer))
+    return seal_padded(fixed("deposit"), to.box.public, signed("deposit", deposit_fields(**changes), signer))
 
 
 def make() -> list[Vectors]:
@@ -58,6 +70,7 @@ def make() -> list[Vectors]:
     sender = {"sender": DOCTOR.name, "sender_id": identity.derive_person_id(DOCTOR.sign.public, DOCTOR.box.public)}
     told = sender | {"unique": "lab:2026-0042", "made": NOW, "state": STATE, "files": 1}
     vectors.valid("result", "a result with its file", given(sealed()), told)
+    vectors.valid("file-outside", "a result whose file lies at a relay", given(sealed(files=[_outside()])), told)
     vectors.valid("no-file", "a result without a file", given(sealed(files=[])), told | {"files": 0})
     again = seal_fixed(fixed("again"), OTHER.box.public, HOLDER.box.open(sealed()))
     vectors.refused("resealed", "sealed again to somebody else", "wrong-recipient", given(again, OTHER))
@@ -76,10 +89,20 @@ def make() -> list[Vectors]:
         ("state-bytes", "bytes where a value belongs", "malformed", sealed(state=STATE | {"meta": {"title": b"x"}})),
         ("file-hash-31", "a file's hash of 31 bytes", "malformed", sealed(files=[FILE | {"sha256": bytes(31)}])),
         ("file-field", "a file with one field more", "malformed", sealed(files=[FILE | {"path": "../x"}])),
-        ("files-201", "201 files", "malformed", sealed(files=[FILE] * 201)),
+        ("files-201", "201 files", "malformed", sealed(files=_many(201))),
+        ("file-twice", "one file twice", "malformed", sealed(files=[FILE, FILE])),
+        ("file-nowhere", "a file neither inside nor at a relay", "malformed", sealed(files=[FILE | {"inline": None}])),
+        ("file-both", "a file inside and at a relay", "malformed", sealed(files=[FILE | OUTSIDE])),
+        ("file-half-outside", "a file at a relay without its key", "malformed", sealed(files=[_outside(key=None)])),
+        ("file-other-size", "a file inside that says another size", "malformed", sealed(files=[FILE | {"size": 15}])),
+        ("relay-empty", "no relay's address", "malformed", sealed(relay="")),
     ):
         vectors.refused(name, description, failure, given(data))
     return [vectors]
+
+
+def _many(count: int) -> list[dict[str, Any]]:
+    return [FILE | {"sha256": fixed(f"file {n}")} for n in range(count)]
 
 
 def _forged_card() -> bytes:

@@ -113,6 +113,7 @@ def make() -> list[Vectors]:
     refused("suite-2", "an unknown suite inside", "suite-refused", sealed(suite=2))
     refused("not-padded", "without padding", "malformed", sealed(padded=False))
     refused("type-unknown", "a type that does not exist", "malformed", sealed(type="grant"))
+    refused("time-10000", "written in the year 10000", "malformed", sealed(time=253_402_300_800))
     refused("seq-0", "counts from zero", "malformed", sealed(seq=0))
     refused("epoch-0", "epoch 0, which never leaves its vault", "malformed", sealed(epoch=0))
     refused("document-15", "a document id of 15 bytes", "malformed", sealed(document=bytes(15)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, OTHER, RELAY_KEY, card_fields, secrets_of, signed, without
-from spec.vectors.writing import Vectors, fixed, flip, seal_fixed
+from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
 from vault import grant
 from vault.encoding import encode
 from vault.identity import Identity
@@ -101,7 +101,7 @@ def sealed_package(
     """A package sealed to `to`; `changes` are of the grant inside, `outer` of the package around it."""
     inner = signed("grant", grant_fields(**changes), signer)
     package = signed("package", package_fields(inner, **(outer or {})), signer)
-    return seal_fixed(fixed("grant ephemeral"), to.box.public, package)
+    return seal_padded(fixed("grant ephemeral"), to.box.public, package)
 
 
 def make() -> list[Vectors]:
@@ -135,7 +135,7 @@ def _grant() -> Vectors:
 
     inner = signed("grant", grant_fields(), HOLDER.sign)
     package = signed("package", package_fields(inner), HOLDER.sign)
-    resealed = seal_fixed(fixed("resealed"), OTHER.box.public, package)
+    resealed = seal_padded(fixed("resealed"), OTHER.box.public, package)
     refused(
         "resealed",
         "taken out and sealed again to somebody else",
@@ -143,10 +143,10 @@ def _grant() -> Vectors:
         resealed,
         grantee=secrets_of(OTHER),
     )
-    theirs = seal_fixed(fixed("theirs"), DOCTOR.box.public, signed("package", package_fields(inner), OTHER.sign))
+    theirs = seal_padded(fixed("theirs"), DOCTOR.box.public, signed("package", package_fields(inner), OTHER.sign))
     refused("package-by-other", "the grant put into a package that somebody else signed", "bad-signature", theirs)
     forged = signed("grant", grant_fields(), OTHER.sign)
-    around = seal_fixed(fixed("around"), DOCTOR.box.public, signed("package", package_fields(forged), HOLDER.sign))
+    around = seal_padded(fixed("around"), DOCTOR.box.public, signed("package", package_fields(forged), HOLDER.sign))
     refused("grant-by-other", "a grant that its issuer did not sign", "bad-signature", around)
     refused(
         "recipient-other",
@@ -200,9 +200,9 @@ def _grant() -> Vectors:
         sealed_package(items=[item("medications", title="x"), ITEMS[1]]),
     )
     refused("half-31", "a half of 31 bytes", "malformed", sealed_package(outer={"half": S1[:31]}))
-    bare = seal_fixed(fixed("bare"), DOCTOR.box.public, inner)
+    bare = seal_padded(fixed("bare"), DOCTOR.box.public, inner)
     refused("bare-grant", "a grant without its package", "malformed", bare)
-    card = seal_fixed(fixed("card"), DOCTOR.box.public, signed("card", card_fields(HOLDER), HOLDER.sign))
+    card = seal_padded(fixed("card"), DOCTOR.box.public, signed("card", card_fields(HOLDER), HOLDER.sign))
     refused("a-card", "a card in place of a package", "malformed", card)
     return vectors
 
@@ -213,7 +213,7 @@ def _renewal() -> Vectors:
 
     def sealed(signer: SigningKey = HOLDER.sign, to: Identity = DOCTOR, **changes: Any) -> bytes:
         fields = {"suite": 1, "recipient": DOCTOR.box.public, "number": NUMBER, "items": items, "wraps": WRAPS}
-        return seal_fixed(fixed("renewal"), to.box.public, signed("renewal", fields | changes, signer))
+        return seal_padded(fixed("renewal"), to.box.public, signed("renewal", fields | changes, signer))
 
     def given(data: bytes, person: Identity = DOCTOR) -> dict[str, Any]:
         return {"sealed": data, "grantee": secrets_of(person), "issuer": HOLDER.sign.public}

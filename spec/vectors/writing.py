@@ -15,6 +15,8 @@ from typing import Any
 
 import nacl.bindings as sodium
 
+from vault.primitives import pad
+
 HERE = Path(__file__).parent
 
 
@@ -57,6 +59,11 @@ def seal_fixed(ephemeral: bytes, public: bytes, plaintext: bytes) -> bytes:
     sender = sodium.crypto_scalarmult_base(ephemeral)
     nonce = hashlib.blake2b(sender + public, digest_size=24).digest()
     return sender + sodium.crypto_box_easy(plaintext, nonce, public, ephemeral)
+
+
+def seal_padded(ephemeral: bytes, public: bytes, statement: bytes) -> bytes:
+    """A statement as it travels: padded, then sealed."""
+    return seal_fixed(ephemeral, public, pad(statement))
 
 
 @dataclass(slots=True)
