@@ -281,18 +281,17 @@ class ElpisApp(App[int]):
 
     # A fault of the program
 
-    def _handle_exception(self, error: Exception) -> None:
+    def _fatal_error(self) -> None:
         """Textual would print every frame with its local variables: a passphrase can be among them."""
-        self._return_code = 1
-        if not self._exception_event.is_set():
-            self._exception = error
-            self._exception_event.set()
+        error = self._exception or sys.exc_info()[1] or RuntimeError()
+        if not self._exit_renderables:
             self._exit_renderables.append(Text(fault(error)))
+        self._return_code = 1
         self._close_messages_no_wait()
 
-    def _fatal_error(self) -> None:
-        error = sys.exc_info()[1]
-        self._handle_exception(error if isinstance(error, Exception) else RuntimeError())
+    def panic(self, *renderables: object) -> None:
+        """An error that would draw itself is told in the same few lines."""
+        self._fatal_error()
 
 
 def event_words(event: Event) -> str:

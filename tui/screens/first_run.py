@@ -141,7 +141,7 @@ class AskName(Form[tuple[str, str]]):
         return _("Who are you?")
 
     def body(self) -> ComposeResult:
-        yield Plain(_("Family name first, then given names, as on official papers."), classes="dim")
+        yield Plain(_("Family name first, then given names, as on official papers."), classes="dim below")
         yield Field(_("Name"), id="name", value=self._typed, hint=_("Martin Jeanne"))
         if self._patient:
             yield Field(_("Date of birth"), id="birth", value=self._birth, hint=_("21/03/1958"))
@@ -285,7 +285,7 @@ class AskKit(Form[bool]):
         return _("Three words of your kit")
 
     def body(self) -> ComposeResult:
-        yield Plain(_("Take your paper and type the words with these numbers."), classes="dim")
+        yield Plain(_("Take your paper and type the words with these numbers."), classes="dim below")
         for place in self._places:
             yield Field(_("Word number {number}").format(number=place + 1), id=f"word{place}")
 

@@ -244,7 +244,7 @@ class AskTerms(Dialog[Terms]):
             else _("{name} ({role}) may read {what} until {end}.")
         )
         sentence = pattern.format(
-            name=clean(self._person.name), role=role(self._person.role), what=f"“{self._what.name}”",
+            name=clean(self._person.name), role=role(self._person.role), what=_("“{text}”").format(text=clean(self._what.name)),
             end=_("…") if end is None else instant(end),
         )  # fmt: skip
         self.query_one("#sentence", Plain).say(sentence)

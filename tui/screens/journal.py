@@ -104,8 +104,8 @@ class Journal(HouseScreen[None]):
             return Text(row.text, Style(bold=True, underline=True))
         if isinstance(row, Grant):
             left = remaining(row.until - self.house.now())
-            facts = f"{fit(row.person, 22)}  {fit(', '.join(row.titles), width - 22 - 16 - 16 - 6)}  "
-            return Text(facts + f"{fit(_(RIGHTS.get(row.right, row.right)), 16)}  {left:>16}")
+            facts = f"{fit(row.person, 20)}  {fit(', '.join(row.titles), width - 63)}  "
+            return Text(facts + f"{fit(_(RIGHTS.get(row.right, row.right)), 23)}  {left:>13} ")
         rest = width - WHEN - 18 - 4
         facts = f"{fit(instant(row.time), WHEN)}  {fit(state_words(row), 18)}  "
         return Text(facts + fit(f"{clean(row.person)}: {clean(row.document)}", rest))

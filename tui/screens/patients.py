@@ -102,9 +102,9 @@ class Patients(HouseScreen[None]):
         visit, now = row.visit, self.house.now()
         is_open = visit.state == "open" and visit.until > now
         left = remaining(visit.until - now) if is_open else _("access ended")
-        facts = f"{fit(visit.patient, 22)}  {fit(_document_name(row), 12)}  {fit(visit.purpose, width - 72)}  "
-        right = fit(_(RIGHTS.get(visit.right, visit.right)), 16)
-        return Text(f"{facts}{right}  {fit(left, 16)}", Style() if is_open else Style(dim=True))
+        facts = f"{fit(visit.patient, 20)}  {fit(_purpose(row), width - 63)}  "
+        right = fit(_(RIGHTS.get(visit.right, visit.right)), 23)
+        return Text(f"{facts}{right}  {left:>13} ", Style() if is_open else Style(dim=True))
 
     @on(VirtualList.Moved)
     def _tell(self, event: VirtualList.Moved) -> None:
@@ -172,10 +172,11 @@ class Patients(HouseScreen[None]):
                 self.house.tell_text(_("The deposit is on its way."))
 
 
-def _document_name(row: Opened) -> str:
-    if len(row.visit.document_ids) == 1:
-        return _("1 document")
-    return _("document {number}").format(number=row.number)
+def _purpose(row: Opened) -> str:
+    """What the access was given for, and which document of it when there are several: titles are sealed until then."""
+    count = len(row.visit.document_ids)
+    purpose = clean(row.visit.purpose)
+    return purpose if count == 1 else f"{row.number}/{count} {purpose}"
 
 
 class AskWhy(Form[str]):
@@ -189,7 +190,10 @@ class AskWhy(Form[str]):
         return _("Open a document of {name}").format(name=clean(self._visit.patient))
 
     def body(self) -> ComposeResult:
-        yield Plain(_("The patient sees in the journal that you opened it, when, and this reason. You sign it."))
+        yield Plain(
+            _("The patient sees in the journal that you opened it, when, and this reason. You sign it."),
+            classes="below",
+        )
         yield Field(_("Reason"), id="why", value=clean(self._visit.purpose))
 
     def offers(self) -> list[Key]:

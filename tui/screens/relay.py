@@ -40,7 +40,8 @@ class AskRelay(Form[str]):
             _(
                 "A relay carries sealed envelopes between you and your professionals. It cannot read them. Type the"
                 " address that was given to you."
-            )
+            ),
+            classes="below",
         )
         yield Field(_("Address"), id="url", hint="https://relay.example")
 

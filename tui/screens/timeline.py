@@ -24,7 +24,7 @@ from tui.screens.base import HouseScreen, in_thread
 from tui.widgets.bars import Key
 from tui.widgets.rows import PAGE, VirtualList
 from vault import Hit, Summary
-from vault.document import ENTRY_SECTION
+from vault.document import CLINICAL, ENTRY_SECTION
 
 DEBOUNCE = 0.15
 DATE_WIDTH, AUTHOR_WIDTH = 17, 20
@@ -129,12 +129,14 @@ class Timeline(HouseScreen[None]):
     def _draw(self, row: Summary | Hit, width: int) -> Text:
         snippet = "" if isinstance(row, Summary) else row.snippet
         item = row if isinstance(row, Summary) else row.summary
-        title_width = width - DATE_WIDTH - 4
-        line = Text(fit(date(item.date), DATE_WIDTH) + (" ↗ " if item.shared else "   "))
+        when = date(item.date) or ("" if item.kind == CLINICAL else _("my profile"))
+        line = Text(fit(when, DATE_WIDTH) + (" ↗ " if item.shared else "   "))
+        title, found, rest = document_title(item), _marked(snippet), width - DATE_WIDTH - 4
+        if snippet and found.plain.strip(" …").startswith(title):
+            return line.append(found)
         if snippet:
-            line.append(fit(document_title(item), title_width // 2) + "  ", Style(bold=True))
-            return line.append(_marked(snippet))
-        line.append(fit(document_title(item), title_width - AUTHOR_WIDTH - 1), Style(bold=True))
+            return line.append(fit(title, rest // 2) + "  ", Style(bold=True)).append(found)
+        line.append(fit(title, rest - AUTHOR_WIDTH - 1), Style(bold=True))
         return line.append(" " + fit(item.author, AUTHOR_WIDTH))
 
     # Search

@@ -102,7 +102,7 @@ class AskRecovery(Form[tuple[str, str]]):
         return _("Open with the recovery kit")
 
     def body(self) -> ComposeResult:
-        yield Plain(_("Type the 24 words in order, with spaces between them."), classes="dim")
+        yield Plain(_("Type the 24 words in order, with spaces between them."), classes="dim below")
         yield Field(_("The 24 words"), id="kit")
         yield Field(_("New passphrase"), id="first", secret=True)
         yield Field(_("The same again"), id="second", secret=True)

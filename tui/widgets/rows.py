@@ -159,6 +159,7 @@ class VirtualList(ScrollView, Generic[RowT], can_focus=True):
         here = index == self.pointer
         style = plain + Style(reverse=here and self.has_focus, bold=here or None)
         segments = [Segment(POINTER if here else MARGIN, style)]
+        style += self.app.console.get_style(line.style)
         segments += [
             Segment(segment.text, style + segment.style if segment.style else style)
             for segment in line.render(self.app.console, end="")
