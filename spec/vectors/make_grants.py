@@ -200,6 +200,13 @@ def _grant() -> Vectors:
         sealed_package(items=[item("medications", title="x"), ITEMS[1]]),
     )
     refused("half-31", "a half of 31 bytes", "malformed", sealed_package(outer={"half": S1[:31]}))
+    together = item("letter", mailbox=ITEMS[0]["mailbox"])
+    refused("mailbox-twice", "two documents in one mailbox", "malformed", sealed_package(items=[ITEMS[0], together]))
+    refused("ten-years", "for more than ten years", "malformed", sealed_package(until=NOW + 3650 * DAY + 1))
+    slash = sealed_package(relay="https://relay.example/")
+    refused("relay-slash", "with a relay's address that ends with a slash", "malformed", slash)
+    unpadded = seal_fixed(fixed("unpadded"), DOCTOR.box.public, package)
+    refused("not-padded", "without padding", "malformed", unpadded)
     bare = seal_padded(fixed("bare"), DOCTOR.box.public, inner)
     refused("bare-grant", "a grant without its package", "malformed", bare)
     card = seal_padded(fixed("card"), DOCTOR.box.public, signed("card", card_fields(HOLDER), HOLDER.sign))
