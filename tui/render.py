@@ -278,16 +278,16 @@ def events(items: Iterable[Any]) -> str:
     return "\n".join(lines)
 
 
-def relay_view(seen: Mapping[str, Any]) -> str:
-    """Everything that a relay holds, as it is: counts, sizes, times and random addresses."""
+def nested(facts: Mapping[str, Any], indent: str = "") -> str:
+    """Facts as they are, one a line, those inside others moved to the right."""
     lines = []
-    for name, value in seen.items():
-        if isinstance(value, list):
-            lines.append(f"{clean(name)}: {len(value)}")
-            lines += [f"    {clean(', '.join(f'{key} {part}' for key, part in row.items()))}" for row in value]
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{clean(name)}", nested(value, indent + "    ")]
         else:
-            lines.append(f"{clean(name)}: {clean(value)}")
-    return "\n".join(lines)
+            shown = ", ".join(map(clean, value)) if isinstance(value, list) else clean(value)
+            lines.append(f"{indent}{clean(name)}: {shown}".rstrip())
+    return "\n".join(filter(None, lines))
 
 
 def trace(items: Iterable[Any], width: int = WIDTH) -> str:

@@ -103,14 +103,17 @@ class Session:
     def give(self, data: Any, text: Callable[[], str] | str = "") -> None:
         """The answer, on stdout: JSON when asked for, else text; nothing when the text is empty."""
         if self.json:
-            import json
-
-            # A terminal gets no mark that could reorder or recolour what stands around it.
-            shown = json.dumps(data, ensure_ascii=sys.stdout.isatty(), indent=1)
-        else:
-            shown = text if isinstance(text, str) else text()
+            self.give_json(data)
+            return
+        shown = text if isinstance(text, str) else text()
         if shown:
             sys.stdout.write(shown + "\n")
+
+    def give_json(self, data: Any) -> None:
+        """JSON on stdout. A terminal gets no mark that could reorder or recolour what stands around it."""
+        import json
+
+        sys.stdout.write(json.dumps(data, ensure_ascii=sys.stdout.isatty(), indent=1) + "\n")
 
     def say(self, sentence: str) -> None:
         sys.stderr.write(sentence + "\n")

@@ -259,5 +259,7 @@ def test_the_whole_of_it_as_processes(tmp_path: Path) -> None:
         run("p", "revoke", granted, "--yes")
         run("d", "show", document, code=13)
         view = run("p", "relay-view", "--db", tmp_path / "relay.db", "--json")
-        json.loads(view)
+        assert json.loads(view)["tables"]["half"]["rows"] == 1
+        assert "half" in run("p", "relay-view", "--db", tmp_path / "relay.db")
+        run("p", "relay-view", "--db", tmp_path / "missing.db", code=1)
         assert not any(word in view for word in ("Durand", "Noël", "Latex", document, granted))

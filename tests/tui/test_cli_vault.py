@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import HOLDER, PASSPHRASE
 from tests.tui.commanding import Elpis, environment, passphrase_file, process
 from tui import asking, cli
-from vault import RecoveryKit, Vault
+from vault import Document, RecoveryKit, Vault
 
 DOCUMENT_KEYS = [
     "id", "kind", "title", "type_code", "class_code", "date", "author", "confidentiality", "entries", "attachments",
@@ -341,12 +341,10 @@ def test_ctrl_c_ends_with_130(elpis: Elpis) -> None:
 
 def test_a_closed_pipe_is_no_error(elpis: Elpis, tmp_path: Path) -> None:
     with Vault.unlock(elpis.vault, PASSPHRASE) as vault:
-        section = vault.section("conditions")
-        for number in range(300):
-            vault.add_entry(section, "condition", {"label": f"Number {number} " + "x" * 400})
+        letter = vault.add(Document(title="A long letter", text="word " * 15_000))
     reading, writing = os.pipe()
     os.close(reading)
-    words = ["show", section, "--vault", str(elpis.vault), "--passphrase-file", str(passphrase_file(tmp_path))]
+    words = ["show", letter, "--vault", str(elpis.vault), "--passphrase-file", str(passphrase_file(tmp_path))]
     done = subprocess.run(
         [sys.executable, "-m", "tui.cli", *words],
         stdout=writing,

@@ -54,10 +54,14 @@ def _view_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _view(session: Session) -> int:
-    from sync.relay.view import view
+    from sync.relay.view import relay_view
+    from vault.errors import NotFound
 
-    seen = view(Path(session.args.db))
-    session.give(seen, lambda: render.relay_view(seen))
+    db = Path(session.args.db)
+    if not db.is_file():
+        raise NotFound(str(db))
+    seen = relay_view(db)
+    session.give(seen, lambda: render.nested(seen))
     return 0
 
 

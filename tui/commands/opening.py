@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
+from tui.asking import UsageError
 from tui.language import _, choose_language
 from tui.session import Session, Verb
 
@@ -19,9 +21,11 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
 
 
 def _open(session: Session) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(_("The screens need a terminal. `elpis --help` shows what can be done without one."))
     from tui import app
 
-    return int(app.run(session.path, session.args.language or choose_language()) or 0)
+    return app.run(session.path, session.args.language or choose_language())
 
 
 def _lock(session: Session) -> int:

@@ -150,16 +150,15 @@ def _export(session: Session) -> int:
 
 
 def _export_json(session: Session, document: Document) -> int:
+    if not session.args.out:
+        session.give_json(shapes.document(document))
+        return 0
     import json
 
     text = json.dumps(shapes.document(document), ensure_ascii=False, indent=1) + "\n"
-    if not session.args.out:
-        print(text, end="")
-        return 0
     files.write_private(Path(session.args.out), [text.encode("utf-8", "backslashreplace")])
-    session.give(
-        {"file": session.args.out, "document": document.id}, _("Written: {file}").format(file=session.args.out)
-    )
+    data = {"file": session.args.out, "document": document.id}
+    session.give(data, _("Written: {file}").format(file=session.args.out))
     return 0
 
 
