@@ -160,7 +160,9 @@ def _originals(document: Document) -> set[str]:
 
 
 def _facts(document: Document) -> Counter[tuple[object, ...]]:
-    return Counter((entry.kind, *sorted((key, str(value)) for key, value in entry.fields.items())) for entry in document.entries)
+    return Counter(
+        (entry.kind, *sorted((key, str(value)) for key, value in entry.fields.items())) for entry in document.entries
+    )
 
 
 def _fingerprint(read: Read) -> str:

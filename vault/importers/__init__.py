@@ -63,5 +63,7 @@ def split(read: Read) -> list[Read]:
             attachments=whole.attachments if number == 1 else (),
             text=whole.text if number == 1 else "",
         )
-        parts.append(Read(document, read.subject, read.files if number == 1 else {}, read.warnings if number == 1 else ()))
+        parts.append(
+            Read(document, read.subject, read.files if number == 1 else {}, read.warnings if number == 1 else ())
+        )
     return parts

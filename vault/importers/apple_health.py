@@ -1,6 +1,7 @@
 """Apple Health export, streamed: each kind of measurement one by one while they are few, else one line per month.
 
-The original file stays with the document. A blood pressure stands in its Correlation and again at top level: counted once.
+The original file stays with the document. A blood pressure stands in its Correlation and again at top
+level: counted once.
 """
 
 from __future__ import annotations
@@ -22,14 +23,23 @@ FEW = 400  # of one kind: each stays an entry of its own
 MAX_KINDS = 300
 MAX_MONTHS = 1_200
 MAX_RECORDS = 20_000_000
-_SYSTOLIC, _DIASTOLIC = "HKQuantityTypeIdentifierBloodPressureSystolic", "HKQuantityTypeIdentifierBloodPressureDiastolic"
+_SYSTOLIC, _DIASTOLIC = (
+    "HKQuantityTypeIdentifierBloodPressureSystolic",
+    "HKQuantityTypeIdentifierBloodPressureDiastolic",
+)
 _LABELS = {
-    "BodyMass": ("Poids", "29463-7"), "Height": ("Taille", "8302-2"), "HeartRate": ("Fréquence cardiaque", "8867-4"),
-    "RestingHeartRate": ("Fréquence cardiaque au repos", "40443-4"), "OxygenSaturation": ("Saturation en oxygène", "59408-5"),
-    "BodyTemperature": ("Température", "8310-5"), "RespiratoryRate": ("Fréquence respiratoire", "9279-1"),
-    "BloodGlucose": ("Glycémie", "2339-0"), "BodyMassIndex": ("Indice de masse corporelle", "39156-5"),
-    "StepCount": ("Pas", "55423-8"), "SleepAnalysis": ("Sommeil", "93832-4"),
-}  # fmt: skip
+    "BodyMass": ("Poids", "29463-7"),
+    "Height": ("Taille", "8302-2"),
+    "HeartRate": ("Fréquence cardiaque", "8867-4"),
+    "RestingHeartRate": ("Fréquence cardiaque au repos", "40443-4"),
+    "OxygenSaturation": ("Saturation en oxygène", "59408-5"),
+    "BodyTemperature": ("Température", "8310-5"),
+    "RespiratoryRate": ("Fréquence respiratoire", "9279-1"),
+    "BloodGlucose": ("Glycémie", "2339-0"),
+    "BodyMassIndex": ("Indice de masse corporelle", "39156-5"),
+    "StepCount": ("Pas", "55423-8"),
+    "SleepAnalysis": ("Sommeil", "93832-4"),
+}
 
 
 @dataclass
@@ -144,7 +154,7 @@ def _refuse(*_: object) -> None:
 
 
 def apple_date(value: str) -> str:
-    """"2024-10-27 08:00:00 +0200" as RFC 3339."""
+    """ "2024-10-27 08:00:00 +0200" as RFC 3339."""
     if len(value) == 25 and value[10] == value[19] == " ":
         return f"{value[:10]}T{value[11:19]}{value[20:23]}:{value[23:]}"
     return value[:10]
@@ -176,12 +186,26 @@ def _add_pressures(export: Export, out: Builder) -> None:
         else:
             out.left["half of a blood pressure"] += 1
     for start, value, source in pairs.few[-5_000:]:
-        out.add("vital", {"label": "Pression artérielle", "code": "85354-9", "system": "http://loinc.org", "value": value,
-                          "unit": "mmHg", "start": apple_date(start), "author": source})  # fmt: skip
+        out.add(
+            "vital",
+            {
+                "label": "Pression artérielle",
+                "code": "85354-9",
+                "system": "http://loinc.org",
+                "value": value,
+                "unit": "mmHg",
+                "start": apple_date(start),
+                "author": source,
+            },
+        )
 
 
 def _add_kind(kind: str, found: Kind, out: Builder) -> None:
-    short = kind.removeprefix("HKQuantityTypeIdentifier").removeprefix("HKCategoryTypeIdentifier").removeprefix("HKDataType")
+    short = (
+        kind.removeprefix("HKQuantityTypeIdentifier")
+        .removeprefix("HKCategoryTypeIdentifier")
+        .removeprefix("HKDataType")
+    )
     label, code = _LABELS.get(short, (short, ""))
     base = {"label": label or "(-)", "code": code or kind, "system": "http://loinc.org" if code else "apple-health"}
     vital = "vital" if code and short not in ("StepCount", "SleepAnalysis") else "note"

@@ -1,4 +1,4 @@
-"""Zip archives, read in memory and never unpacked to disk: IHE XDM, Mon espace sante, Apple Health, any folder of files.
+"""Zip archives, read in memory, never unpacked to disk: IHE XDM, Mon espace sante, Apple Health, any folder of files.
 
 Declared sizes are not believed: every member is read with a limit, all together with another.
 """
@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import IO
 
 from vault.document import Read
 from vault.errors import InputRefused
@@ -19,6 +20,7 @@ from vault.importers.sniff import format_of
 MAX_MEMBERS = 5_000
 MAX_TOTAL = 400 << 20
 MAX_RATIO = 300  # a member that inflates more, and to over a megabyte, is a bomb
+_BY_HAND = "Unpack it yourself and import the files."
 _LITTER = ("__macosx/", ".ds_store", "thumbs.db", ".svn/", ".git/")
 _FRAME = frozenset({"index.htm", "index.html", "readme.txt", "readme.md", "license", "licence.txt"})
 _OFFICE = frozenset({"[content_types].xml", "mimetype"})
@@ -62,16 +64,33 @@ class Archive:
             return None
         try:
             with self._zip.open(info) as file:
-                data = file.read(min(limit, self._left) + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError, RuntimeError) as failure:
+                data = self._unpacked(file, info, min(limit, self._left))
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            NotImplementedError,
+            ValueError,
+            RuntimeError,
+        ) as failure:
             self.warnings.append(f"{shown}: damaged in the archive, left out ({failure})")
             return None
-        if len(data) > min(limit, self._left):
-            raise InputRefused("the archive unpacks to more than is read", hint="Unpack it yourself and import the files.")
-        if len(data) > 1 << 20 and len(data) > MAX_RATIO * max(info.compress_size, 1):
-            raise InputRefused("the archive unpacks to a suspicious size", hint="Unpack it yourself and import the files.")
         self._left -= len(data)
         return data
+
+    def _unpacked(self, file: IO[bytes], info: zipfile.ZipInfo, limit: int) -> bytes:
+        """Piece by piece, so that a bomb is seen before it is unpacked."""
+        pieces: list[bytes] = []
+        size = 0
+        while piece := file.read(1 << 20):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise InputRefused("the archive unpacks to more than is read", hint=_BY_HAND)
+            if size > 4 << 20 and size > MAX_RATIO * max(info.compress_size, 1):
+                raise InputRefused("the archive unpacks to a suspicious size", hint=_BY_HAND)
+        return b"".join(pieces)
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """A member in pieces, for readers that need no more at once."""
@@ -79,7 +98,15 @@ class Archive:
             with self._zip.open(info) as file:
                 while piece := file.read(1 << 20):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError, RuntimeError) as failure:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            NotImplementedError,
+            ValueError,
+            RuntimeError,
+        ) as failure:
             raise InputRefused(f"the archive is damaged: {failure}") from failure
 
 
@@ -120,7 +147,9 @@ def read_member(member: Member, archive: Archive) -> list[Read]:
     """Documents of one member; an archive in an archive is left alone."""
     from vault.importers import read_file
 
-    if format_of(member.data, member.name) == "zip" and not member.name.lower().endswith((".docx", ".odt", ".xlsx", ".ods")):
+    if format_of(member.data, member.name) == "zip" and not member.name.lower().endswith(
+        (".docx", ".odt", ".xlsx", ".ods")
+    ):
         archive.warnings.append(f"{member.name[:80]}: an archive inside an archive, left out")
         return []
     try:

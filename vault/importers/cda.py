@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,16 @@ from vault.importers import xml
 from vault.importers.cda_entries import read_body
 from vault.importers.cda_values import V3, Narrative, find, interval, name_parts, readable
 from vault.importers.dates import from_hl7
-from vault.importers.reading import Builder, author_name, clean, clean_text, decode_base64, person_name, safe_name, sha256
+from vault.importers.reading import (
+    Builder,
+    author_name,
+    clean,
+    clean_text,
+    decode_base64,
+    person_name,
+    safe_name,
+    sha256,
+)
 from vault.terminology import class_of_type, type_label
 
 if TYPE_CHECKING:
@@ -25,8 +35,10 @@ ROOT = V3 + "ClinicalDocument"
 MEDIA_TYPE = "text/xml"
 MAX_DOCUMENTS = 200
 _DMP_CLASSES = "1.2.250.1.213.1.1.4.1"
-_MEDIA_SUFFIX = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png", "text/plain": "txt", "text/rtf": "rtf",
-                 "application/rtf": "rtf", "text/html": "html", "image/tiff": "tif", "text/xml": "xml"}  # fmt: skip
+_MEDIA_SUFFIX = {
+    "application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png", "text/plain": "txt", "text/rtf": "rtf",
+    "application/rtf": "rtf", "text/html": "html", "image/tiff": "tif", "text/xml": "xml",
+}  # fmt: skip
 
 
 def read(data: bytes, name: str) -> list[Read]:
@@ -42,10 +54,11 @@ def read(data: bytes, name: str) -> list[Read]:
 
 def find_documents(root: _Element) -> Iterator[_Element]:
     """ClinicalDocument at the root, inside an `xsl:stylesheet` or any wrapper; a missing namespace is put in."""
-    if isinstance(root.tag, str) and root.tag == "ClinicalDocument":
+    if root.tag == "ClinicalDocument":
         for element in root.iter():
             if isinstance(element.tag, str) and not element.tag.startswith("{"):
-                element.tag = V3 + element.tag
+                with suppress(ValueError):  # damaged XML leaves names that are none
+                    element.tag = V3 + element.tag
     yield from root.iter(ROOT)
 
 
@@ -109,7 +122,7 @@ def _section_text(section: _Element) -> list[str]:
 
 
 def _media_name(media: _Element) -> str:
-    return media.get("ID", "")
+    return clean(media.get("ID"))
 
 
 def _embedded(element: _Element | None, name: str, out: Builder) -> None:
@@ -180,7 +193,7 @@ def _class_code(root: _Element) -> str:
         return ""
     for item in (code, *code.findall(V3 + "translation")):
         if item.get("codeSystem") == _DMP_CLASSES:
-            return item.get("code", "")
+            return clean(item.get("code"))
     return class_of_type(code.get("code", ""))
 
 
@@ -188,7 +201,7 @@ def _confidentiality(root: _Element) -> str:
     """The strictest code; N when the document says nothing."""
     codes = [item.get("code", "") for item in root.findall(V3 + "confidentialityCode")]
     order = {"N": 0, "": -1, "R": 1, "V": 2}
-    return max(codes, key=lambda code: order.get(code, 3), default="N") or "N"
+    return clean(max(codes, key=lambda code: order.get(code, 3), default="N")) or "N"
 
 
 def _author(root: _Element) -> str:

@@ -1,14 +1,26 @@
 """The structured body of a CDA document: entries by template, whatever section they stand in.
 
-Template ids of IHE PCC and CCD, of the French CI-SIS and of US C-CDA. An entry inside another (a tapered dose, the reaction
-of an allergy, the reason of a treatment) belongs to that one. Negated, empty and "nothing known" entries are negated.
+Template ids of IHE PCC and CCD, of the French CI-SIS and of US C-CDA. An entry inside another (a tapered dose, the
+reaction of an allergy, the reason of a treatment) belongs to that one. Negated, empty and "nothing known" entries
+are negated.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vault.importers.cda_values import V3, XSI_TYPE, Coded, Narrative, coded, find, interval, quantity, templates, value_of
+from vault.importers.cda_values import (
+    V3,
+    XSI_TYPE,
+    Coded,
+    Narrative,
+    coded,
+    find,
+    interval,
+    quantity,
+    templates,
+    value_of,
+)
 from vault.importers.dates import from_hl7
 from vault.importers.reading import Builder, clean, says_nothing
 from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_cip
@@ -16,14 +28,15 @@ from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-_IHE, _CCDA, _CCD, _FR = "1.3.6.1.4.1.19376.1.5.3.1.4.", "2.16.840.1.113883.10.20.22.4.", "2.16.840.1.113883.10.20.1.", \
-    "1.2.250.1.213.1.1.3."  # fmt: skip
+_IHE, _CCDA = "1.3.6.1.4.1.19376.1.5.3.1.4.", "2.16.840.1.113883.10.20.22.4."
+_CCD, _FR = "2.16.840.1.113883.10.20.1.", "1.2.250.1.213.1.1.3."
 # First match wins: an allergy carries the problem's template too, an immunization that of a medication activity.
 _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("allergy", "observation", frozenset({_IHE + "6", _CCDA + "7", _CCD + "18", _FR + "41"})),
     ("planned", "substanceAdministration", frozenset({_IHE + "12.2", _FR + "47", _CCDA + "42", _CCDA + "120"})),
     ("immunization", "substanceAdministration", frozenset({_IHE + "12", _CCDA + "52", _FR + "45"})),
-    ("medication", "substanceAdministration", frozenset({_IHE + "7", _CCDA + "16", _CCD + "24", _FR + "42", _FR + "83"})),
+    ("medication", "substanceAdministration",
+     frozenset({_IHE + "7", _CCDA + "16", _CCD + "24", _FR + "42", _FR + "83"})),
     ("family_history", "observation", frozenset({_IHE + "13.3", _CCDA + "46", _CCD + "22", _FR + "51"})),
     ("condition", "observation", frozenset({_IHE + "5", _CCDA + "4", _CCD + "28", _FR + "37"})),
     ("vital", "observation", frozenset({_IHE + "13.2", _CCDA + "27", _FR + "50"})),
@@ -34,8 +47,12 @@ _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("procedure", "", frozenset({_IHE + "19", _CCDA + "12", _CCDA + "13", _CCDA + "14", _CCD + "29"})),
     ("device", "supply", frozenset({_CCDA + "50", _FR + "20"})),
 )  # fmt: skip
-_STATEMENTS = frozenset(V3 + tag for tag in ("observation", "substanceAdministration", "supply", "procedure", "act", "encounter"))
-_MEDICATION_SECTIONS = frozenset("10160-0 10183-2 42346-7 18610-6 57828-6 29549-3 75311-1 56445-0 8658-9".split())
+_STATEMENTS = frozenset(
+    V3 + tag for tag in ("observation", "substanceAdministration", "supply", "procedure", "act", "encounter")
+)
+_MEDICATION_SECTIONS = frozenset({
+    "10160-0", "10183-2", "42346-7", "18610-6", "57828-6", "29549-3", "75311-1", "56445-0", "8658-9",
+})  # fmt: skip
 _RESULT_SECTIONS = frozenset({"30954-2"})
 _MEASURED = frozenset({"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ", "MO"})
 _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
@@ -66,7 +83,7 @@ def kind_of(element: _Element) -> str | None:
     found = templates(element)
     tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
     for kind, wanted, known in _KINDS:
-        if found & known and (tag == wanted or not wanted and tag in ("procedure", "act", "observation")):
+        if found & known and (tag == wanted or (not wanted and tag in ("procedure", "act", "observation"))):
             return None if kind == "condition" and element.get("moodCode") in ("RQO", "INT", "GOL", "PRMS") else kind
     section = _section_code(element)
     if tag == "substanceAdministration" and section in _MEDICATION_SECTIONS and find(element, "consumable") is not None:
@@ -100,7 +117,7 @@ def _section_code(element: _Element) -> str:
 
 
 def _count_the_rest(body: _Element, taken: set[_Element], out: Builder) -> None:
-    """Top statements of the sections that gave no entry stay in the narrative and in the original file: say how many."""
+    """Statements that gave no entry stay in the narrative and in the original file: say how many."""
     for entry in body.iter(V3 + "entry"):
         if not any(item in taken for item in entry.iter(*_STATEMENTS)):
             section = entry.getparent()
@@ -114,13 +131,17 @@ def _negated(element: _Element, *labels: Coded) -> bool:
     if element.get("negationInd") == "true" or element.get("nullFlavor"):
         return True
     return any(
-        says_nothing(label.label, label.code, *(code for code, _, _ in label.others)) for label in labels if label != Coded()
+        says_nothing(label.label, label.code, *(code for code, _, _ in label.others))
+        for label in labels
+        if label != Coded()
     )
 
 
 def _medication(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
     product = find(element, "consumable/manufacturedProduct")
     material = find(product, "manufacturedMaterial")
+    if material is None:
+        material = find(product, "manufacturedLabeledDrug")
     concept = coded(find(material, "code"), narrative)
     name = clean("".join(part.itertext())) if (part := find(material, "name")) is not None else ""
     text = narrative.text(element.find(V3 + "text"))
@@ -218,14 +239,16 @@ def _atc(material: _Element | None, concept: Coded) -> str:
         return code
     for item in material.iter("{*}code", "{*}translation") if material is not None else ():
         if item.get("codeSystem") in ATC_SYSTEMS and is_atc(item.get("code", "")):
-            return item.get("code", "")
+            return clean(item.get("code"))
     return ""
 
 
 def _substance(material: _Element | None, concept: Coded, atc: str) -> str:
     """From the document's own ingredients, the French medicines list, or the ATC code of an antithrombotic."""
     names: list[str] = []
-    for item in material.iter("{urn:ihe:pharm:medication}ingredient", "{*}asSpecializedKind") if material is not None else ():
+    for item in (
+        material.iter("{urn:ihe:pharm:medication}ingredient", "{*}asSpecializedKind") if material is not None else ()
+    ):
         name = next((part for part in item.iterchildren("{*}name")), None)
         code = next((part for part in item.iterchildren("{*}code")), None)
         text = clean("".join(name.itertext())) if name is not None else ""
@@ -265,7 +288,7 @@ def _allergy(element: _Element, kind: str, narrative: Narrative, out: Builder) -
         named = Coded(narrative.text(element.find(V3 + "text")) or named.code, named.code, named.system)
     start, end = interval(element.find(V3 + "effectiveTime"))
     reactions, severity, criticality, status = _allergy_details(element, narrative)
-    if named is agent and finding.label and not element.get("negationInd") == "true" and not _generic(finding):
+    if named is agent and finding.label and element.get("negationInd") != "true" and not _generic(finding):
         reactions.insert(0, finding.label)
     out.add("allergy", {
         "label": named.label or _null_label(element, value), "code": named.code, "system": named.system,
@@ -285,8 +308,9 @@ def _agent(role: _Element, narrative: Narrative) -> Coded:
 
 
 def _generic(finding: Coded) -> bool:
-    """"Drug allergy", "Propensity to adverse reaction": the kind of reaction, not a reaction."""
-    return finding.system == "2.16.840.1.113883.6.96" or finding.code in ("DALG", "DINT", "DNAINT", "FALG", "EALG", "OINT", "ALG")
+    """Drug allergy, propensity to adverse reaction: the kind of reaction, not a reaction."""
+    kinds = ("DALG", "DINT", "DNAINT", "FALG", "EALG", "OINT", "ALG")
+    return finding.system == "2.16.840.1.113883.6.96" or finding.code in kinds
 
 
 def _allergy_details(element: _Element, narrative: Narrative) -> tuple[list[str], str, str, str]:
@@ -325,9 +349,13 @@ def _condition(element: _Element, kind: str, narrative: Narrative, out: Builder)
         "status": status if kind == "condition" else "",
         "note": " · ".join(filter(None, (
             text if text != label else "",
-            f"reaction: {coded(find(reason, 'consumable/manufacturedProduct/manufacturedMaterial/code'), narrative).label}"
-            if reason is not None else ""))),
+            f"reaction: {_product_label(reason, narrative)}" if reason is not None else ""))),
     })  # fmt: skip
+
+
+def _product_label(administration: _Element, narrative: Narrative) -> str:
+    code = find(administration, "consumable/manufacturedProduct/manufacturedMaterial/code")
+    return coded(code, narrative).label
 
 
 def _concern_status(concern: _Element | None) -> str:
@@ -342,10 +370,13 @@ def _observation(element: _Element, kind: str, narrative: Narrative, out: Builde
     units = {unit for _, unit in values}
     start, end = interval(element.find(V3 + "effectiveTime"))
     text = narrative.text(element.find(V3 + "text"))
-    interpretation = [item.get("code") or item.get("displayName") or "" for item in element.findall(V3 + "interpretationCode")]
+    interpretation = [
+        item.get("code") or item.get("displayName") or "" for item in element.findall(V3 + "interpretationCode")
+    ]
     label = concept.label or text or concept.code
     out.add(kind, {
-        "label": label or _null_label(element, element.find(V3 + "code")), "code": concept.code, "system": concept.system,
+        "label": label or _null_label(element, element.find(V3 + "code")),
+        "code": concept.code, "system": concept.system,
         "value": "; ".join(value if len(units) < 2 else f"{value} {unit}".strip() for value, unit in values),
         "unit": units.pop() if len(units) == 1 else "", "range": _range(element, narrative),
         "interpretation": " ".join(filter(None, interpretation)), "start": start, "end": end,
@@ -376,7 +407,8 @@ def _act(element: _Element, kind: str, narrative: Narrative, out: Builder) -> No
     planned = element.get("moodCode") in ("INT", "RQO", "PRMS", "ARQ")
     performer = find(element, "performer/assignedEntity/assignedPerson/name")
     out.add(kind, {
-        "label": label or _null_label(element, element.find(V3 + "code")), "code": concept.code, "system": concept.system,
+        "label": label or _null_label(element, element.find(V3 + "code")),
+        "code": concept.code, "system": concept.system,
         "start": start or from_hl7(text), "end": end, "negated": _negated(element, concept) or not label,
         "status": "unknown" if planned else _done(element),
         "performer": " ".join(performer.itertext()) if performer is not None else "",

@@ -70,7 +70,22 @@ def _collect(element: _Element, parts: list[str]) -> None:
     """Depth is bounded by the XML reader's cap."""
     tag = element.tag
     name = tag.rpartition("}")[2] if isinstance(tag, str) else ""
-    if name in ("tr", "paragraph", "item", "br", "list", "title", "caption", "table", "p", "li", "div", "h1", "h2", "h3"):
+    if name in (
+        "tr",
+        "paragraph",
+        "item",
+        "br",
+        "list",
+        "title",
+        "caption",
+        "table",
+        "p",
+        "li",
+        "div",
+        "h1",
+        "h2",
+        "h3",
+    ):
         parts.append("\n")
     elif name in ("td", "th"):
         parts.append(" | " if parts and not parts[-1].endswith("\n") else "")
@@ -79,7 +94,9 @@ def _collect(element: _Element, parts: list[str]) -> None:
         _collect(child, parts)
         tail = child.tail or ""
         if tail.strip():
-            parts.append((" " if tail[0].isspace() else "") + " ".join(tail.split()) + (" " if tail[-1].isspace() else ""))
+            parts.append(
+                (" " if tail[0].isspace() else "") + " ".join(tail.split()) + (" " if tail[-1].isspace() else "")
+            )
 
 
 def coded(element: _Element | None, narrative: Narrative) -> Coded:
@@ -152,7 +169,9 @@ def name_parts(name: _Element | None) -> tuple[str, str, str]:
     """(prefix, given, family) of a PN, joined from as many parts as there are."""
     if name is None:
         return "", "", ""
-    parts = {kind: " ".join(clean(item.text) for item in name.findall(V3 + kind)) for kind in ("prefix", "given", "family")}
+    parts = {
+        kind: " ".join(clean(item.text) for item in name.findall(V3 + kind)) for kind in ("prefix", "given", "family")
+    }
     if not parts["family"] and not parts["given"]:
         parts["family"] = clean("".join(name.itertext()))
     return clean(parts["prefix"]), clean(parts["given"]), clean(parts["family"])

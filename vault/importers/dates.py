@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-_HL7 = re.compile(
-    r"(\d{4})(\d\d)?(\d\d)?(?:T?(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?"
-)
+_HL7 = re.compile(r"(\d{4})(\d\d)?(\d\d)?(?:T?(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 _RFC = re.compile(
     r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])"
     r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d|:60)?(\.\d+)?(Z|[+-]\d\d:\d\d)?)?)?)?"

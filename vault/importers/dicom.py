@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings as python_warnings
 from typing import TYPE_CHECKING
 
@@ -17,22 +18,46 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/dicom"
 CLASS_IMAGING = "31"
 _DIRECTORY = "1.2.840.10008.1.3.10"
+# pydicom's errors have no common root; these are what damaged values and files raise.
+_DAMAGED = (NotImplementedError, ValueError, TypeError, LookupError, AttributeError, OverflowError, EOFError, OSError,
+            struct.error)  # fmt: skip
 _SHOWN = (
-    "Modality", "StudyDescription", "SeriesDescription", "BodyPartExamined", "ProtocolName", "Manufacturer", "InstitutionName",
-    "AccessionNumber", "StudyID", "SeriesNumber", "InstanceNumber",
-)  # fmt: skip
+    "Modality",
+    "StudyDescription",
+    "SeriesDescription",
+    "BodyPartExamined",
+    "ProtocolName",
+    "Manufacturer",
+    "InstitutionName",
+    "AccessionNumber",
+    "StudyID",
+    "SeriesNumber",
+    "InstanceNumber",
+)
 
 
 def read(data: bytes, name: str) -> list[Read]:
-    """One document per DICOM object."""
-    header = _header(data)
+    """One document per DICOM object. What pydicom finds odd in values is common and not repeated here."""
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        return [_read(_header(data), data, name)]
+
+
+def _read(header: Dataset, data: bytes, name: str) -> Read:
     out = Builder()
     out.attach(data, MEDIA_TYPE, name or "image.dcm")
     _check_claims(header, data, out)
     shown = {key: _text(header, key) for key in _SHOWN}
-    title = shown["StudyDescription"] or shown["SeriesDescription"] or " ".join(filter(None, ("DICOM", shown["Modality"])))
+    title = (
+        shown["StudyDescription"] or shown["SeriesDescription"] or " ".join(filter(None, ("DICOM", shown["Modality"])))
+    )
     performer = _person(_text(header, "PerformingPhysicianName") or _text(header, "ReferringPhysicianName"))
-    dates = (("StudyDate", "StudyTime"), ("SeriesDate", "SeriesTime"), ("ContentDate", "ContentTime"), ("AcquisitionDate", ""))
+    dates = (
+        ("StudyDate", "StudyTime"),
+        ("SeriesDate", "SeriesTime"),
+        ("ContentDate", "ContentTime"),
+        ("AcquisitionDate", ""),
+    )
     offset = _text(header, "TimezoneOffsetFromUTC")
     unique = _text(header, "SOPInstanceUID") or _text(header.file_meta, "MediaStorageSOPInstanceUID")
     document = Document(
@@ -44,7 +69,7 @@ def read(data: bytes, name: str) -> list[Read]:
         source_id=f"dicom:{unique}" if unique else f"sha256:{sha256(data)}",
         text="\n".join(value for value in shown.values() if value),
     )  # fmt: skip
-    return [out.finish(document, _subject(header))]
+    return out.finish(document, _subject(header))
 
 
 def _header(data: bytes) -> Dataset:
@@ -53,19 +78,16 @@ def _header(data: bytes) -> Dataset:
     except ModuleNotFoundError as missing:
         raise InputRefused("DICOM is read with the extra 'imaging'", hint="Install elpis-vault[imaging].") from missing
     try:
-        with python_warnings.catch_warnings():
-            python_warnings.simplefilter("ignore")
-            header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
-            # Values are decoded late: what is damaged must show now.
-            for key in (*_SHOWN, "PatientName", "PatientBirthDate", "SOPInstanceUID", "Rows", "Columns"):
-                _text(header, key)
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
     except RecursionError as failure:
         raise InputRefused("DICOM nested too deep") from failure
-    except Exception as failure:  # noqa: BLE001 - pydicom raises a family without a root for damaged files
+    except (*_DAMAGED, pydicom.errors.InvalidDicomError) as failure:
         raise InputRefused(f"not readable as DICOM ({type(failure).__name__})") from failure
-    if str(getattr(header.file_meta, "MediaStorageSOPClassUID", "")) == _DIRECTORY or "DirectoryRecordSequence" in header:
+    if _text(header.file_meta, "MediaStorageSOPClassUID") == _DIRECTORY or "DirectoryRecordSequence" in header:
         raise InputRefused("the index of a DICOM disc", hint="Import the folder: the pictures themselves are read.")
-    if not len(header) or (data[128:132] != b"DICM" and not {"SOPClassUID", "PatientName", "Modality", "PatientID"} & set(header.dir())):
+    if not len(header) or (
+        data[128:132] != b"DICM" and not {"SOPClassUID", "PatientName", "Modality", "PatientID"} & set(header.dir())
+    ):
         raise InputRefused("no DICOM header in this file")
     return header
 
@@ -96,12 +118,19 @@ def _subject(header: Dataset) -> Subject | None:
 
 def _person(value: str) -> str:
     parts = value.split("=")[0].split("^")
-    return clean(" ".join(filter(None, (parts[3] if len(parts) > 3 else "", parts[1] if len(parts) > 1 else "", parts[0]))))
+    return clean(
+        " ".join(filter(None, (parts[3] if len(parts) > 3 else "", parts[1] if len(parts) > 1 else "", parts[0])))
+    )
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    value = header.get(keyword, "") if header is not None else ""
-    return clean("" if value is None else str(value), 1_000)
+    """A value as text, "" when it is missing or damaged: values are decoded when they are asked for."""
+    try:
+        value = header.get(keyword, "") if header is not None else ""
+        value = "" if value is None else str(value)
+    except _DAMAGED:
+        return ""
+    return clean(value, 1_000)
 
 
 def _number(header: Dataset, keyword: str) -> int:

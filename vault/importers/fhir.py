@@ -1,8 +1,8 @@
-"""FHIR JSON: document bundles (IPS), collections and transactions (Synthea), NDJSON (.phr, bulk data), single resources.
+"""FHIR JSON: document bundles (IPS), collections, transactions (Synthea), NDJSON (.phr, bulk data), single resources.
 
 A document bundle is one document. Any other bundle is one record document with the entries of its resources, and one
-further document for every DocumentReference, DiagnosticReport or Media that carries its content. Read per resource: what is
-not understood is counted in the warnings and stays in the original file.
+further document for every DocumentReference, DiagnosticReport or Media that carries its content. Read per
+resource: what is not understood is counted in the warnings and stays in the original file.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ MAX_BYTES = 512 << 20
 MAX_NESTED = 4
 MAX_SUBJECTS = 50
 # Resources that are the frame of others or about money; nothing is lost by not counting them.
-_FRAME = frozenset(
-    "Patient Practitioner PractitionerRole Organization Location Device Medication Bundle Composition Binary Provenance "
-    "RelatedPerson CareTeam Endpoint Specimen Substance OperationOutcome MessageHeader Parameters ValueSet List "
-    "DocumentManifest HealthcareService Group Encounter EpisodeOfCare Appointment".split()
-)
+_FRAME = frozenset({
+    "Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "Device", "Medication", "Bundle",
+    "Composition", "Binary", "Provenance", "RelatedPerson", "CareTeam", "Endpoint", "Specimen", "Substance",
+    "OperationOutcome", "MessageHeader", "Parameters", "ValueSet", "List", "DocumentManifest", "HealthcareService",
+    "Group", "Encounter", "EpisodeOfCare", "Appointment",
+})  # fmt: skip
 _OLD = frozenset({"MedicationOrder", "MedicationPrescription", "DiagnosticOrder", "ProcedureRequest", "BodySite"})
 
 
@@ -212,7 +213,8 @@ def _add_entries(parts: Parts, out: Builder, sections: dict[int, str], only: set
         try:
             entry = entry_of(resource, parts.resolver, sections.get(id(resource), ""))
         except (AttributeError, TypeError, ValueError, KeyError) as failure:
-            out.warn(f"{kind}/{clean(number, 60)} could not be read ({type(failure).__name__}) and stays in the original file")
+            shown = f"{kind}/{clean(number, 60)}"
+            out.warn(f"{shown} could not be read ({type(failure).__name__}) and stays in the original file")
             continue
         if entry is not None:
             out.add(entry[0], entry[1])
@@ -311,8 +313,14 @@ def _by_patient(parts: Parts) -> list[tuple[Subject | None, list[Resource]]]:
     home = {id(resource): key for key, same in patients.items() for resource in same}
     groups: dict[str, list[Resource]] = {key: [] for key in keys}
     for resource in parts.resources:
-        about = next((found for name in ("subject", "patient", "beneficiary", "individual", "for")
-                      if (found := parts.resolver.follow(resource.get(name), resource)) is not None), resource)  # fmt: skip
+        about = next(
+            (
+                found
+                for name in ("subject", "patient", "beneficiary", "individual", "for")
+                if (found := parts.resolver.follow(resource.get(name), resource)) is not None
+            ),
+            resource,
+        )
         groups[home.get(id(about), keys[0])].append(resource)
     return [(subject_of_patient(patients[key][0]), groups[key]) for key in keys]
 
@@ -329,7 +337,9 @@ def _patient_resources(parts: Parts) -> dict[str, list[Resource]]:
 
 
 def _patients(parts: Parts) -> list[Subject]:
-    return [subject for same in _patient_resources(parts).values() if (subject := subject_of_patient(same[0])) is not None]
+    return [
+        subject for same in _patient_resources(parts).values() if (subject := subject_of_patient(same[0])) is not None
+    ]
 
 
 def _content_document(resource: Resource, parts: Parts, subject: Subject | None) -> list[Read]:
@@ -355,8 +365,24 @@ def _subject_of(resource: Resource, parts: Parts) -> Subject | None:
 
 
 def _latest(members: list[Resource]) -> str:
-    dates = [date for item in members for name in ("recordedDate", "authoredOn", "effectiveDateTime", "occurrenceDateTime",
-             "issued", "date", "created", "indexed", "dateTime", "started", "performedDateTime") if len(date := from_fhir(item.get(name))) >= 10]  # fmt: skip
+    dates = [
+        date
+        for item in members
+        for name in (
+            "recordedDate",
+            "authoredOn",
+            "effectiveDateTime",
+            "occurrenceDateTime",
+            "issued",
+            "date",
+            "created",
+            "indexed",
+            "dateTime",
+            "started",
+            "performedDateTime",
+        )
+        if len(date := from_fhir(item.get(name))) >= 10
+    ]
     return max(dates, key=lambda date: date[:10], default="")
 
 
@@ -375,8 +401,12 @@ def _reports(members: list[Resource]) -> list[str]:
     lines = []
     for item in members:
         if item["resourceType"] in ("DiagnosticReport", "CarePlan", "ClinicalImpression", "Communication"):
-            lines += [label_of(item.get("code") or item.get("category")), text_of(item.get("conclusion")),
-                      text_of(item.get("description")), narrative(item.get("text"))]  # fmt: skip
+            lines += [
+                label_of(item.get("code") or item.get("category")),
+                text_of(item.get("conclusion")),
+                text_of(item.get("description")),
+                narrative(item.get("text")),
+            ]
     return lines
 
 
@@ -419,7 +449,9 @@ def _single(resource: Resource, data: bytes, name: str, media_type: str, warning
 
 def _shown(resource: Resource) -> str:
     kind = clean(resource["resourceType"], 60)
-    name = human_name(resource.get("name")) if isinstance(resource.get("name"), list) else text_of(resource.get("title"))
+    name = (
+        human_name(resource.get("name")) if isinstance(resource.get("name"), list) else text_of(resource.get("title"))
+    )
     return f"{kind}: {name or label_of(resource.get('code') or resource.get('type'))}".rstrip(": ")
 
 
@@ -428,7 +460,9 @@ def _shown(resource: Resource) -> str:
 
 def subject_of_patient(patient: Resource) -> Subject | None:
     """The official name first, every other family name beside it."""
-    names = sorted(items(patient.get("name")), key=lambda name: {"official": 0, "usual": 1}.get(text_of(name.get("use")), 2))
+    names = sorted(
+        items(patient.get("name")), key=lambda name: {"official": 0, "usual": 1}.get(text_of(name.get("use")), 2)
+    )
     identifiers = tuple(
         (text_of(item.get("system")), text_of(item.get("value"))) for item in items(patient.get("identifier"))
         if text_of(item.get("value"))

@@ -12,8 +12,15 @@ from vault.importers.fhir_types import Resolver, Resource, first, items, label_o
 from vault.importers.reading import Builder, decode_base64, safe_name
 from vault.terminology import class_of_type
 
-_SUFFIX = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png", "text/plain": ".txt", "text/xml": ".xml",
-           "application/xml": ".xml", "application/dicom": ".dcm"}  # fmt: skip
+_SUFFIX = {
+    "application/pdf": ".pdf",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "text/plain": ".txt",
+    "text/xml": ".xml",
+    "application/xml": ".xml",
+    "application/dicom": ".dcm",
+}
 
 
 def has_content(resource: Resource, resolver: Resolver) -> bool:
@@ -48,24 +55,42 @@ def document_of(resource: Resource, resolver: Resolver) -> tuple[Builder, Docume
         return None
     code = _loinc(resource.get("type") or resource.get("code"))
     category = [coding for concept in items(resource.get("category")) for coding in items(concept.get("coding"))]
-    classes = [text_of(item.get("code")) for item in category
-               if "A03" in text_of(item.get("system")) or text_of(item.get("system")).endswith("1.2.250.1.213.1.1.4.1")]  # fmt: skip
+    classes = [
+        text_of(item.get("code"))
+        for item in category
+        if "A03" in text_of(item.get("system")) or text_of(item.get("system")).endswith("1.2.250.1.213.1.1.4.1")
+    ]
     attachment = next(_attachments(resource), {})
     label = label_of(resource.get("type") or resource.get("code"))
-    author = resolver.name(first(resource.get("author") or resource.get("performer") or resource.get("operator")), resource)
+    author = resolver.name(
+        first(resource.get("author") or resource.get("performer") or resource.get("operator")), resource
+    )
     document = Document(
         title=text_of(resource.get("description")) or text_of(attachment.get("title")) or label,
         type_code=code,
         class_code=classes[0] if classes else class_of_type(code),
-        date=next((date for value in (attachment.get("creation"), resource.get("date"), resource.get("effectiveDateTime"),
-                   resource.get("issued"), resource.get("createdDateTime"), resource.get("created"), resource.get("indexed"))
-                   if (date := from_fhir(value))), ""),
+        date=next(
+            (
+                date
+                for value in (
+                    attachment.get("creation"),
+                    resource.get("date"),
+                    resource.get("effectiveDateTime"),
+                    resource.get("issued"),
+                    resource.get("createdDateTime"),
+                    resource.get("created"),
+                    resource.get("indexed"),
+                )
+                if (date := from_fhir(value))
+            ),
+            "",
+        ),
         author=author,
         confidentiality=_security(resource),
         language=text_of(attachment.get("language")),
         source_id=_identifier(resource),
         text="\n".join([text_of(resource.get("conclusion")), narrative(resource.get("text")), *texts]),
-    )  # fmt: skip
+    )
     return out, document
 
 
@@ -116,7 +141,11 @@ def _loinc(concept: Any) -> str:
 
 
 def _security(resource: Resource) -> str:
-    codes = [text_of(coding.get("code")) for label in items(resource.get("securityLabel")) for coding in items(label.get("coding"))]
+    codes = [
+        text_of(coding.get("code"))
+        for label in items(resource.get("securityLabel"))
+        for coding in items(label.get("coding"))
+    ]
     order = {"N": 1, "L": 0, "U": 0, "M": 0, "R": 2, "V": 3}
     return max(codes, key=lambda code: order.get(code, 4), default="N") or "N"
 

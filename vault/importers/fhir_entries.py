@@ -33,16 +33,16 @@ _ACTIVE = {
 }  # fmt: skip
 _MISTAKE = "entered-in-error"
 # LOINC codes of vital signs, for observations without a category (FHIR vital signs profile).
-_VITAL_LOINC = frozenset(
-    "85353-1 9279-1 8867-4 2708-6 59408-5 8310-5 8302-2 9843-4 29463-7 39156-5 85354-9 8480-6 8462-4 8478-0 3141-9 "
-    "8287-5 59576-9 55284-4 8331-1 8306-3 3137-7".split()
-)
+_VITAL_LOINC = frozenset({
+    "85353-1", "9279-1", "8867-4", "2708-6", "59408-5", "8310-5", "8302-2", "9843-4", "29463-7", "39156-5",
+    "85354-9", "8480-6", "8462-4", "8478-0", "3141-9", "8287-5", "59576-9", "55284-4", "8331-1", "8306-3", "3137-7",
+})  # fmt: skip
 _SECTION_KIND = {"30954-2": "result", "8716-3": "vital", "29762-2": "social_history", "10162-6": "social_history",
                  "82810-3": "social_history", "47420-5": "note"}  # fmt: skip
 
 
 def entry_of(resource: Resource, resolver: Resolver, section: str = "") -> tuple[str, Fields] | None:
-    """(kind, fields), None for a resource that is not a fact about the patient. `section` is its IPS section's LOINC."""
+    """(kind, fields), None for what is not a fact about the patient. `section` is the LOINC of its IPS section."""
     kind = resource.get("resourceType")
     if kind == "Observation":
         return _observation(resource, section)
@@ -74,8 +74,21 @@ def _medication(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         bounds = _bounds(resource)
         start, end = from_fhir(bounds.get("start")), end or from_fhir(bounds.get("end"))
     if not start:
-        start = next((date for name in ("authoredOn", "whenHandedOver", "whenPrepared", "dateWritten", "dateAsserted",
-                                        "effectiveDateTime") if (date := from_fhir(resource.get(name)))), "")  # fmt: skip
+        start = next(
+            (
+                date
+                for name in (
+                    "authoredOn",
+                    "whenHandedOver",
+                    "whenPrepared",
+                    "dateWritten",
+                    "dateAsserted",
+                    "effectiveDateTime",
+                )
+                if (date := from_fhir(resource.get(name)))
+            ),
+            "",
+        )
     status = text_of(resource.get("status")).lower()
     atc = next((code for system, code in codes_of(concept) if system in ATC_SYSTEMS and is_atc(code)), "")
     if resource.get("resourceType") in ("MedicationDispense", "MedicationAdministration"):
@@ -89,12 +102,18 @@ def _medication(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         "start": start,
         "end": end,
         "status": shown,
-        "negated": fields["negated"] or status in ("not-taken", "not-done") or resource.get("doNotPerform") is True
-        or resource.get("wasNotTaken") is True or resource.get("wasNotGiven") is True,
-        "note": " · ".join(filter(None, (unusual, str(fields["note"]), f"ATC {atc}" if atc and atc != fields["code"] else ""))),
-        "author": resolver.name(resource.get("requester") or resource.get("informationSource") or resource.get("prescriber"),
-                                resource),
-    }  # fmt: skip
+        "negated": fields["negated"]
+        or status in ("not-taken", "not-done")
+        or resource.get("doNotPerform") is True
+        or resource.get("wasNotTaken") is True
+        or resource.get("wasNotGiven") is True,
+        "note": " · ".join(
+            filter(None, (unusual, str(fields["note"]), f"ATC {atc}" if atc and atc != fields["code"] else ""))
+        ),
+        "author": resolver.name(
+            resource.get("requester") or resource.get("informationSource") or resource.get("prescriber"), resource
+        ),
+    }
     return "medication", fields
 
 
@@ -114,7 +133,9 @@ def _medication_concept(resource: Resource, resolver: Resolver) -> tuple[Any, Re
         return {"text": "; ".join(filter(None, parts)) or text_of(first(reference).get("display"))}, product
     if concept is None and isinstance(reference, dict):
         # A FHIR Coding-like display, or an identifier only: the medicine is not in the file.
-        return {"text": text_of(reference.get("display")) or text_of(first(reference.get("identifier")).get("value"))}, {}
+        return {
+            "text": text_of(reference.get("display")) or text_of(first(reference.get("identifier")).get("value"))
+        }, {}
     return concept, {}
 
 
@@ -158,14 +179,23 @@ def _one_dose(dosage: dict[str, Any]) -> str:
     if written := text_of(dosage.get("text")) or text_of(dosage.get("patientInstruction")):
         return written
     rate = first(dosage.get("doseAndRate")) or dosage
-    amount = measure(rate.get("doseQuantity") or rate.get("quantity") or rate.get("dose")) or between(rate.get("doseRange"))
+    amount = measure(rate.get("doseQuantity") or rate.get("quantity") or rate.get("dose")) or between(
+        rate.get("doseRange")
+    )
     timing = first(dosage.get("timing"))
     repeat = first(timing.get("repeat"))
     rhythm = label_of(timing.get("code")) if timing.get("code") else ""
     if not rhythm and repeat.get("frequency"):
-        period = text_of(repeat.get("period") or "1")
-        rhythm = f"{text_of(repeat.get('frequency'))} x / {period} {text_of(repeat.get('periodUnit') or repeat.get('periodUnits'))}"
-    needed = "si besoin (as needed)" if dosage.get("asNeededBoolean") is True else label_of(dosage.get("asNeededCodeableConcept"))
+        period, unit = (
+            text_of(repeat.get("period") or "1"),
+            text_of(repeat.get("periodUnit") or repeat.get("periodUnits")),
+        )
+        rhythm = f"{text_of(repeat.get('frequency'))} x / {period} {unit}"
+    needed = (
+        "si besoin (as needed)"
+        if dosage.get("asNeededBoolean") is True
+        else label_of(dosage.get("asNeededCodeableConcept"))
+    )
     when = words(repeat.get("when"))
     route = label_of(dosage.get("route"))
     return " · ".join(filter(None, (f"{amount} {rhythm}".strip(), when, needed, route)))
@@ -240,15 +270,31 @@ def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         "start": start,
         "end": end,
         "status": "completed" if status in ("completed", "") else _ACTIVE.get(status, "unknown"),
-        "negated": fields["negated"] or status == "not-done" or resource.get("notGiven") is True
+        "negated": fields["negated"]
+        or status == "not-done"
+        or resource.get("notGiven") is True
         or resource.get("wasNotGiven") is True,
         "lot": text_of(resource.get("lotNumber")),
-        "dose_number": next((text for name in ("doseNumberPositiveInt", "doseNumberString", "doseNumber", "doseSequence")
-                             if (text := text_of(protocol.get(name)))), ""),
+        "dose_number": next(
+            (
+                text
+                for name in ("doseNumberPositiveInt", "doseNumberString", "doseNumber", "doseSequence")
+                if (text := text_of(protocol.get(name)))
+            ),
+            "",
+        ),
         "performer": resolver.name(actor.get("actor") or actor or resource.get("performer"), resource),
-        "note": " · ".join(filter(None, (str(fields["note"]), text_of(resource.get("occurrenceString")),
-                                         label_of(resource.get("statusReason"))))),
-    }  # fmt: skip
+        "note": " · ".join(
+            filter(
+                None,
+                (
+                    str(fields["note"]),
+                    text_of(resource.get("occurrenceString")),
+                    label_of(resource.get("statusReason")),
+                ),
+            )
+        ),
+    }
     return "immunization", fields
 
 
@@ -263,14 +309,17 @@ def _observation(resource: Resource, section: str) -> tuple[str, Fields]:
     fields |= {
         "value": value,
         "unit": unit,
-        "range": "; ".join(filter(None, (text_of(part.get("text")) or between(part) for part in items(resource.get("referenceRange"))))),
-        "interpretation": " ".join(dict.fromkeys(
-            first_code(part)[1] or label_of(part) for part in items(resource.get("interpretation")))),
+        "range": "; ".join(
+            filter(None, (text_of(part.get("text")) or between(part) for part in items(resource.get("referenceRange"))))
+        ),
+        "interpretation": " ".join(
+            dict.fromkeys(first_code(part)[1] or label_of(part) for part in items(resource.get("interpretation")))
+        ),
         "start": start or from_fhir(resource.get("issued")),
         "end": end,
         "status": "unknown" if resource.get("status") in ("registered", "preliminary", "cancelled") else "",
         "note": " · ".join(filter(None, (str(fields["note"]), text_of(resource.get("comment")), absent))),
-    }  # fmt: skip
+    }
     if absent and not value:
         fields["negated"] = True
     return _observation_kind(resource, concept, section), fields
@@ -316,8 +365,13 @@ def _value(holder: dict[str, Any]) -> tuple[str, str]:
 
 def _components(resource: Resource) -> tuple[str, str]:
     """The parts of a panel in one value; systolic and diastolic pressure as "107/81"."""
-    parts = [(codes_of(part.get("code")), label_of(part.get("code")), *_value(part)) for part in items(resource.get("component"))]
-    pressure = {code: (value, unit) for codes, _, value, unit in parts for _, code in codes if code in ("8480-6", "8462-4")}
+    parts = [
+        (codes_of(part.get("code")), label_of(part.get("code")), *_value(part))
+        for part in items(resource.get("component"))
+    ]
+    pressure = {
+        code: (value, unit) for codes, _, value, unit in parts for _, code in codes if code in ("8480-6", "8462-4")
+    }
     if len(pressure) == 2 and len(parts) == 2 and all(value for value, _ in pressure.values()):
         unit = pressure["8480-6"][1]
         return f"{pressure['8480-6'][0]}/{pressure['8462-4'][0]}", unit
@@ -344,7 +398,11 @@ def _device(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     label = label_of(device.get("type")) or resolver.name(resource.get("device"), resource)
     fields = _common(resource, label, concept)
     start, end = _when(resource, "timing")
-    return "device", fields | {"start": start, "end": end, "status": _ACTIVE.get(text_of(resource.get("status")), "unknown")}
+    return "device", fields | {
+        "start": start,
+        "end": end,
+        "status": _ACTIVE.get(text_of(resource.get("status")), "unknown"),
+    }
 
 
 def _family(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
@@ -356,7 +414,9 @@ def _family(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
 
 
 def _consent(resource: Resource, resolver: Resolver) -> tuple[str, Fields] | None:
-    if not has_code(resource.get("scope"), "adr") and not has_code(resource.get("category"), "acd", "dnr", "hcd", "polst", "42348-3", "75320-2"):
+    if not has_code(resource.get("scope"), "adr") and not has_code(
+        resource.get("category"), "acd", "dnr", "hcd", "polst", "42348-3", "75320-2"
+    ):
         return None
     concept = next((item for item in items(resource.get("category")) if label_of(item)), resource.get("scope"))
     fields = _common(resource, label_of(concept), concept)

@@ -10,7 +10,9 @@ from typing import Any
 from vault.importers.reading import clean, person_name
 
 Resource = dict[str, Any]
-_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<(br|/?p|/?tr|/?li|/?div|/?h\d|/?table|/?caption)\b[^>]*>|<[^>]*>", re.S | re.I)
+_TAGS = re.compile(
+    r"<(script|style)\b.*?</\1\s*>|<(br|/?p|/?tr|/?li|/?div|/?h\d|/?table|/?caption)\b[^>]*>|<[^>]*>", re.S | re.I
+)
 MAX_CHAIN = 8
 
 

@@ -1,4 +1,4 @@
-"""FHIR XML, turned into the JSON shape and read like it. Repeated elements become lists; a list of one stays one object."""
+"""FHIR XML, turned into the JSON shape and read like it. Repeated elements are lists; a list of one is one object."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ def _value(element: _Element) -> Any:
         return etree.tostring(element, encoding="unicode", with_tail=False)
     children = [child for child in element if isinstance(child.tag, str)]
     # `resource` and `contained` hold one element named after its type.
-    if len(children) == 1 and _local(element) in ("resource", "contained", "outcome") and _local(children[0])[:1].isupper():
+    if (
+        len(children) == 1
+        and _local(element) in ("resource", "contained", "outcome")
+        and _local(children[0])[:1].isupper()
+    ):
         return to_json(children[0])
     value = element.get("value")
     if value is not None and not any(_local(child) != "extension" for child in children):

@@ -1,7 +1,7 @@
-"""HL7 v2 messages as they are found: ORU and MDM with embedded documents, VXU, and what else carries facts; batches too.
+"""HL7 v2 messages as they are found: ORU and MDM with embedded documents, VXU, what else carries facts; batches too.
 
-Read by its separators alone: whatever line ends, whatever version, fields in any number. A message that carries CDA gives
-those documents; any other gives one document with its results and text.
+Read by its separators alone: whatever line ends, whatever version, fields in any number. A message that carries CDA
+gives those documents; any other gives one document with its results and text.
 """
 
 from __future__ import annotations
@@ -34,9 +34,19 @@ _FLAGS = "MetaDMPMSS"
 _FLAG_NAMES = {"INVISIBLE_REP_LEGAUX": "INVISIBLE_REPRESENTANTS_LEGAUX"}
 _CONFIDENTIALITY = ("MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX")
 _NARRATIVE = frozenset({"TX", "FT"})
-_SUFFIX = {"pdf": ("application/pdf", "pdf"), "xml": ("text/xml", "xml"), "jpeg": ("image/jpeg", "jpg"), "jpg": ("image/jpeg", "jpg"),
-           "png": ("image/png", "png"), "rtf": ("text/rtf", "rtf"), "html": ("text/html", "html"), "plain": ("text/plain", "txt"),
-           "text": ("text/plain", "txt"), "tiff": ("image/tiff", "tif"), "dicom": ("application/dicom", "dcm")}  # fmt: skip
+_SUFFIX = {
+    "pdf": ("application/pdf", "pdf"),
+    "xml": ("text/xml", "xml"),
+    "jpeg": ("image/jpeg", "jpg"),
+    "jpg": ("image/jpeg", "jpg"),
+    "png": ("image/png", "png"),
+    "rtf": ("text/rtf", "rtf"),
+    "html": ("text/html", "html"),
+    "plain": ("text/plain", "txt"),
+    "text": ("text/plain", "txt"),
+    "tiff": ("image/tiff", "tif"),
+    "dicom": ("application/dicom", "dcm"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,15 @@ class Message:
 
     def _escaped(self, match: re.Match[str]) -> str:
         code = match.group(1)
-        plain = {"F": "|", "S": self.component, "T": self.subcomponent, "R": self.repetition, "E": "\\", "H": "", "N": ""}
+        plain = {
+            "F": "|",
+            "S": self.component,
+            "T": self.subcomponent,
+            "R": self.repetition,
+            "E": "\\",
+            "H": "",
+            "N": "",
+        }
         if code in plain:
             return plain[code]
         if code.startswith("X"):
@@ -178,7 +196,9 @@ def read_message(message: Message, raw: bytes, name: str, warnings: list[str]) -
     if taken_back:
         out.warn(f"the sender takes back {taken_back} document(s): nothing was deleted, decide for yourself")
     if taken_back and not documents and len(out.attachments) == 1:
-        raise InputRefused("the message asks to take back a document", hint="Nothing was deleted. Remove it yourself if you agree.")
+        raise InputRefused(
+            "the message asks to take back a document", hint="Nothing was deleted. Remove it yourself if you agree."
+        )
     lines = _facts(message, out)
     if documents and not out.entries:
         first = documents[0]
@@ -196,10 +216,19 @@ def _document(message: Message, raw: bytes, flags: set[str], lines: list[str], o
     if not code and (codes := [s for s in message.all("OBX") if message.of(s, 2) == "ED"]):
         code, label = message.of(codes[0], 3), message.of(codes[0], 3, 2)
     code = code or message.of(about, 2)
-    dates = (message.of(order, 7), message.of(order, 22), message.of(about, 4), message.of(about, 6), message.of(head, 7))
+    dates = (
+        message.of(order, 7),
+        message.of(order, 22),
+        message.of(about, 4),
+        message.of(about, 6),
+        message.of(head, 7),
+    )
     texts = [out.files[item.sha256] for item in out.attachments[1:] if item.media_type == "text/plain"]
     return Document(
-        title=label or type_label(code) or " ".join(filter(None, (message.of(head, 9), message.of(head, 9, 2)))) or "HL7",
+        title=label
+        or type_label(code)
+        or " ".join(filter(None, (message.of(head, 9), message.of(head, 9, 2))))
+        or "HL7",
         type_code=code if type_label(code) else code if re.fullmatch(r"\d{3,6}-\d", code) else "",
         class_code=class_of_type(code),
         date=next((date for value in dates if (date := from_hl7(value))), ""),
@@ -258,7 +287,9 @@ def _clinical(data: bytes, out: Builder, flags: set[str]) -> list[Read]:
         out.attach(data, "text/xml", "document.xml")
         return []
     marked = _confidentiality(flags)
-    return [replace(read, document=replace(read.document, confidentiality=marked)) for read in reads] if marked else reads
+    return (
+        [replace(read, document=replace(read.document, confidentiality=marked)) for read in reads] if marked else reads
+    )
 
 
 def _unpacked(message: Message, parts: list[str], packed: str) -> tuple[bytes, bool]:
@@ -313,6 +344,9 @@ def _observation(message: Message, segment: tuple[str, ...], taken: str, out: Bu
     code, label = message.of(segment, 3), message.of(segment, 3, 2)
     values = [_value(message, value, kind) for value in message.repetitions(segment, 5)]
     value = "; ".join(filter(None, values))
+    if message.of(message.first("MSH"), 9) == "VXU" or kind in ("HD", "AD", "XPN", "XAD", "XTN", "CX", "EI"):
+        out.not_understood("observation about the message, not about the patient")
+        return []
     if kind in _NARRATIVE or (not code and not label):
         return values
     if status in ("X", "W", "D") or not (value or label):
@@ -337,7 +371,9 @@ def _value(message: Message, value: str, kind: str) -> str:
         return message.part(value, 2) or message.part(value, 9) or message.part(value, 1)
     if kind in ("DT", "TS", "DTM"):
         return from_hl7(message.part(value, 1)) or message.part(value, 1)
-    return message.text(value.replace(message.component, " ").strip()) if kind not in ("NM",) else message.part(value, 1)
+    return (
+        message.text(value.replace(message.component, " ").strip()) if kind not in ("NM",) else message.part(value, 1)
+    )
 
 
 def _immunization(message: Message, segment: tuple[str, ...], out: Builder) -> None:
@@ -427,7 +463,9 @@ def _subject(message: Message) -> Subject | None:
     families = [message.part(name, 1) for name in names]
     given = " ".join(dict.fromkeys(f"{message.part(legal, 2)} {message.part(legal, 3)}".split()))
     identifiers = tuple(
-        (_authority(message, item), number) for item in message.repetitions(segment, 3) if (number := message.part(item, 1))
+        (_authority(message, item), number)
+        for item in message.repetitions(segment, 3)
+        if (number := message.part(item, 1))
     )
     subject = Subject(
         family=clean(message.part(legal, 1)), given=clean(given), birth=from_hl7(message.of(segment, 7))[:10],

@@ -1,4 +1,4 @@
-"""Pictures, text, office files: kept whole with what their name and first bytes say. Pictures are never decoded here."""
+"""Pictures, text, office files: kept whole with what name and first bytes say. Pictures are never decoded here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def read_picture(data: bytes, name: str, media_type: str) -> list[Read]:
     """A picture or scan. A header that claims a huge one is refused before anybody decodes it."""
     width, height = size_of_picture(data, media_type)
     if width * height > MAX_PIXELS:
-        raise InputRefused(f"the picture claims {width} x {height} pixels", hint="Such pictures are made to exhaust a reader.")
+        raise InputRefused(
+            f"the picture claims {width} x {height} pixels", hint="Such pictures are made to exhaust a reader."
+        )
     out = Builder()
     out.attach(data, media_type, name)
     out.warn("a picture: its text is not searchable")
@@ -39,7 +41,9 @@ def read_file(data: bytes, name: str) -> list[Read]:
     """A file of a known kind that no importer understands. InputRefused for the rest."""
     suffix = "." + name.lower().rpartition(".")[2]
     if suffix not in _KNOWN:
-        raise InputRefused("the format is not known", hint="Add it to a document as an attachment, with a title and a date.")
+        raise InputRefused(
+            "the format is not known", hint="Add it to a document as an attachment, with a title and a date."
+        )
     return keep(data, name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from vault.document import Document, Read
 from vault.errors import InputRefused
@@ -13,7 +14,9 @@ MEDIA_TYPE = "application/pdf"
 MAX_PAGES = 5_000
 MAX_CHARACTERS = 2_000_000
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-]\d\d)'?(\d\d)'?)?")
-_NO_TITLE = re.compile(r"untitled|\(?anonymous\)?|microsoft word.*|document\d*|.*\.(docx?|odt|pdf|rtf|tmp)", re.IGNORECASE)
+_NO_TITLE = re.compile(
+    r"untitled|\(?anonymous\)?|microsoft word.*|document\d*|.*\.(docx?|odt|pdf|rtf|tmp)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,18 @@ def read(data: bytes, name: str) -> list[Read]:
         out.warn("only the first part of the text was taken for search")
     title = pages.title if pages.title and not _NO_TITLE.fullmatch(pages.title) else _stem(name)
     digest = sha256(data)
-    return [out.finish(
-        Document(title=title or "PDF", date=pages.date, author=pages.author, source_id=f"sha256:{digest}", text=pages.text),
-        None,
-    )]  # fmt: skip
+    return [
+        out.finish(
+            Document(
+                title=title or "PDF",
+                date=pages.date,
+                author=pages.author,
+                source_id=f"sha256:{digest}",
+                text=pages.text,
+            ),
+            None,
+        )
+    ]
 
 
 def text_of(data: bytes) -> Pages:
@@ -74,14 +85,14 @@ def text_of(data: bytes) -> Pages:
     )  # fmt: skip
 
 
-def _page_text(pdf, index, damaged):  # type: ignore[no-untyped-def]
+def _page_text(pdf: Any, index: int, damaged: type[Exception]) -> str:
     """A page that cannot be read leaves the others readable."""
     try:
         page = pdf[index]
         try:
             text_page = page.get_textpage()
             try:
-                return text_page.get_text_bounded()
+                return str(text_page.get_text_bounded())
             finally:
                 text_page.close()
         finally:

@@ -6,15 +6,21 @@ name and type, and every attachment by its hash.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vault.document import ENTRY_FIELDS, ENTRY_KINDS, Attachment, Document, Entry, Read, Subject
 from vault.errors import ForeignChange, InputRefused
-from vault.importers.reading import sha256
+from vault.importers.reading import clean, sha256
+
+if TYPE_CHECKING:
+    from vault.quarantine import Quarantine
 
 SECONDS = 10.0
 MEMORY = 500 << 20
+MAX_MESSAGE = 1 << 30
+READING, IMAGING = "vault.importers.worker", "vault.importers.worker_imaging"
 _HEADER = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "source_id", "text")
 _SUBJECT = ("family", "given", "birth")
 
@@ -45,7 +51,7 @@ def from_plain(value: Any, files: list[bytes]) -> Read:
 
 
 def _from_plain(value: Any, files: list[bytes]) -> Read:
-    header = {name: _text(value["header"][name]) for name in _HEADER}
+    header: dict[str, Any] = {name: _text(value["header"][name]) for name in _HEADER}
     attachments = []
     for (digest, media_type, name), data in zip(value["attachments"], files, strict=True):
         if sha256(data) != digest:
@@ -54,11 +60,11 @@ def _from_plain(value: Any, files: list[bytes]) -> Read:
     entries = tuple(Entry(_text(number), _kind(kind), _fields(fields)) for number, kind, fields in value["entries"])
     about = value["subject"]
     subject = None if about is None else Subject(
-        *(_text(about[name]) for name in _SUBJECT),
+        _text(about["family"]), _text(about["given"]), _text(about["birth"]),
         identifiers=tuple((_text(system), _text(number)) for system, number in about["identifiers"]),
         other_names=tuple(map(_text, about["other_names"])),
     )  # fmt: skip
-    document = Document(**header, entries=entries, attachments=tuple(attachments))
+    document = replace(Document(entries=entries, attachments=tuple(attachments)), **header)
     kept = {item.sha256: data for item, data in zip(attachments, files, strict=True)}
     return Read(document, subject, kept, tuple(map(_text, value["warnings"])))
 
@@ -84,20 +90,62 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 class Readers:
-    """Reads files here, or in a worker that is started for the first and ends with the last."""
+    """Reads files here, or in a worker that is started for the first file and ends with the last."""
 
     def __init__(self, *, limited: bool) -> None:
         self._limited = limited
+        self._workers: dict[str, Quarantine] = {}
 
     def read(self, data: bytes, name: str) -> list[Read]:
-        from vault.importers import read_file
+        """Documents of one file; InputRefused says why there are none."""
+        from vault.importers import MAX_FILE, format_of, read_file
 
-        if not data:
-            raise InputRefused("the file is empty")
-        return read_file(data, name)
+        if not self._limited:
+            return read_file(data, name)
+        if len(data) > MAX_FILE:
+            raise InputRefused("the file is too large to be read", limit=MAX_FILE)
+        # DICOM alone pays for loading pydicom.
+        room = IMAGING if format_of(data, name) in ("dicom", "zip") else READING
+        return self._ask(room, data, name)
+
+    def _ask(self, room: str, data: bytes, name: str) -> list[Read]:
+        from vault.quarantine import Quarantine
+
+        worker = self._workers.get(room)
+        if worker is None:
+            worker = self._workers[room] = Quarantine(room=room, seconds=SECONDS, memory=MEMORY, limit=MAX_MESSAGE)
+        try:
+            answer, files = worker.run("read", name, (data,))
+        except ForeignChange as failure:
+            raise InputRefused(
+                "the file could not be read in the time and memory that a file may take",
+                hint="Nothing of it was kept. It may be damaged, or made to do harm.",
+            ) from failure
+        return _answered(answer, files, data)
 
     def __enter__(self) -> Readers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+
+def _answered(answer: Any, files: list[bytes], data: bytes) -> list[Read]:
+    """The worker's answer. It sends an empty file where it means the one that it was given."""
+    if not isinstance(answer, dict):
+        raise ForeignChange("the reader's answer cannot be read")
+    if "refused" in answer:
+        raise InputRefused(clean(answer["refused"], 1_000), hint=clean(answer.get("hint", ""), 1_000))
+    reads: list[Read] = []
+    at = 0
+    try:
+        for value in answer["reads"]:
+            count = len(value["attachments"])
+            reads.append(from_plain(value, [item or data for item in files[at : at + count]]))
+            at += count
+    except (KeyError, TypeError) as failure:
+        raise ForeignChange("the reader's answer cannot be read") from failure
+    return reads

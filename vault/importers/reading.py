@@ -20,8 +20,8 @@ _SPACES = re.compile(r"[ \t\u00a0]*\s[ \t\u00a0]*")
 # A whole label that says "nothing" in French or English: such an entry is kept, as negated, never as a fact.
 _NOTHING = re.compile(
     r"(aucune?|n[ée]ant|rien|ras|none|nil|nothing|n/?a|sans objet|non renseign[ée]e?)\.?"
-    r"|(aucune?|pas d['’e]|absence d['’e]|sans)\s*(traitement|m[ée]dicament|allergie|intol[ée]rance|vaccin|ant[ée]c[ée]dent"
-    r"|probl[èe]me|pathologie|information|donn[ée]e)[\w\s'’éèêàçù,()-]*"
+    r"|(aucune?|pas d['’e]|absence d['’e]|sans)\s*(traitement|m[ée]dicament|allergie|intol[ée]rance|vaccin"
+    r"|ant[ée]c[ée]dent|probl[èe]me|pathologie|information|donn[ée]e)[\w\s'’éèêàçù,()-]*"
     r"|(no|nil|none) (known|current|active|reported|recorded)\b.*"
     r"|no (information|medications?|allerg(y|ies)|problems?|immuni[sz]ations?|conditions?)\b.*"
     r"|patient (has no|denies)\b.*|(not known|unknown|information absente|no data).{0,60}",
@@ -29,11 +29,39 @@ _NOTHING = re.compile(
 )
 # Codes that mean the same: IPS "absent and unknown data", SNOMED CT, the CNAM's "Aucun".
 _NOTHING_CODES = frozenset(
-    "no-allergy-info no-known-allergies no-known-medication-allergies no-known-environmental-allergies "
-    "no-known-food-allergies no-medication-info no-known-medications no-problem-info no-known-problems "
-    "no-immunization-info no-known-immunizations no-procedure-info no-known-procedures no-device-info no-known-devices "
-    "716186003 409137002 428607008 429625007 160244002 160245001 787481004 787482006 787483001 1003774007 "
-    "1234391005 787480003 443508001 NO-TREATMENT NO-VACCIN nilknown".split()
+    {
+        "no-allergy-info",
+        "no-known-allergies",
+        "no-known-medication-allergies",
+        "no-known-environmental-allergies",
+        "no-known-food-allergies",
+        "no-medication-info",
+        "no-known-medications",
+        "no-problem-info",
+        "no-known-problems",
+        "no-immunization-info",
+        "no-known-immunizations",
+        "no-procedure-info",
+        "no-known-procedures",
+        "no-device-info",
+        "no-known-devices",
+        "716186003",
+        "409137002",
+        "428607008",
+        "429625007",
+        "160244002",
+        "160245001",
+        "787481004",
+        "787482006",
+        "787483001",
+        "1003774007",
+        "1234391005",
+        "787480003",
+        "443508001",
+        "NO-TREATMENT",
+        "NO-VACCIN",
+        "nilknown",
+    }
 )
 
 

@@ -6,9 +6,14 @@ import re
 
 _ROOT = re.compile(rb"<(?!\?|!)(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
 _PICTURES = (
-    (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"),
-    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"BM", "image/bmp"),
-)  # fmt: skip
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"BM", "image/bmp"),
+)
 _HEAD = 8192
 
 
@@ -32,11 +37,11 @@ def format_of(data: bytes, name: str = "") -> str:
 
 
 def _text_format(data: bytes, head: bytes, name: str) -> str:
-    plain = _narrow(head).lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x1c")
+    plain = _narrow(head).lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x0b\x1c")
     if re.match(rb"(FHS|BHS|MSH)[^A-Za-z0-9\s]", plain):
         return "hl7v2"
     if plain[:1] in b"{[" and plain:
-        return "fhir-json" if b'resourceType' in _narrow(data[: 1 << 20]) else "other"
+        return "fhir-json" if b"resourceType" in _narrow(data[: 1 << 20]) else "other"
     if plain[:1] == b"<":
         return _xml_format(data, head)
     return "other"
@@ -72,4 +77,10 @@ def _bare_dicom(head: bytes, name: str) -> bool:
         return True
     # Implicit little endian: group 0008, an even length that fits.
     length = int.from_bytes(head[4:8], "little")
-    return head[:2] == b"\x08\x00" and head[3] == 0 and length < 512 and length % 2 == 0 and head[8 + length : 10 + length] == b"\x08\x00"
+    return (
+        head[:2] == b"\x08\x00"
+        and head[3] == 0
+        and length < 512
+        and length % 2 == 0
+        and head[8 + length : 10 + length] == b"\x08\x00"
+    )

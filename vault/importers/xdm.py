@@ -64,7 +64,9 @@ def read(archive: Archive, data: bytes, name: str) -> list[Read]:
         for document in described:
             member = _member(archive, document, info)
             if member is None:
-                archive.warnings.append(f"{clean(document.uri, 80) or document.unique}: named in the metadata, not in the archive")
+                archive.warnings.append(
+                    f"{clean(document.uri, 80) or document.unique}: named in the metadata, not in the archive"
+                )
                 continue
             reads += _documents(document, member, archive)
     if not reads:
@@ -82,7 +84,11 @@ def _documents(described: Described, member: Member, archive: Archive) -> list[R
     made = []
     for read in reads:
         document = _completed(read.document, described)
-        made.append(replace(read, document=document, subject=read.subject or described.subject, warnings=(*notes, *read.warnings)))
+        made.append(
+            replace(
+                read, document=document, subject=read.subject or described.subject, warnings=(*notes, *read.warnings)
+            )
+        )
     return made
 
 
@@ -99,10 +105,16 @@ def _completed(document: Document, described: Described) -> Document:
             confidentiality=confidentiality if document.confidentiality == "N" else document.confidentiality,
         )  # fmt: skip
     return replace(
-        document, title=described.title or document.title, type_code=type_code, class_code=class_code or class_of_type(type_code),
-        author=described.author, date=described.date or document.date, language=described.language,
-        confidentiality=confidentiality, source_id=f"xds:{described.unique}" if described.unique else document.source_id,
-    )  # fmt: skip
+        document,
+        title=described.title or document.title,
+        type_code=type_code,
+        class_code=class_code or class_of_type(type_code),
+        author=described.author,
+        date=described.date or document.date,
+        language=described.language,
+        confidentiality=confidentiality,
+        source_id=f"xds:{described.unique}" if described.unique else document.source_id,
+    )
 
 
 def _described(content: bytes) -> list[Described]:
@@ -121,17 +133,31 @@ def _one(element: _Element) -> Described:
             author = author or _author(inner)
         elif kind and (code := item.get("nodeRepresentation")):
             codes[kind] = (*codes.get(kind, ()), clean(code))
-    unique = next((item.get("value", "") for item in element.iterchildren("{*}ExternalIdentifier")
-                   if item.get("identificationScheme") == _UNIQUE), "")  # fmt: skip
+    unique = next(
+        (
+            item.get("value", "")
+            for item in element.iterchildren("{*}ExternalIdentifier")
+            if item.get("identificationScheme") == _UNIQUE
+        ),
+        "",
+    )
     title = next((text.get("value", "") for text in element.iterfind("{*}Name/{*}LocalizedString")), "")
 
     def slot(name: str) -> str:
         return next(iter(slots.get(name, ())), "")
 
     return Described(
-        slot("URI"), clean(unique), slot("hash"), slot("size"), clean(title), codes, author, from_hl7(slot("creationTime")),
-        slot("languageCode"), _subject(slots.get("sourcePatientInfo", ())),
-    )  # fmt: skip
+        slot("URI"),
+        clean(unique),
+        slot("hash"),
+        slot("size"),
+        clean(title),
+        codes,
+        author,
+        from_hl7(slot("creationTime")),
+        slot("languageCode"),
+        _subject(slots.get("sourcePatientInfo", ())),
+    )
 
 
 def _values(slot: _Element) -> tuple[str, ...]:
@@ -158,14 +184,12 @@ def _member(archive: Archive, described: Described, metadata: zipfile.ZipInfo) -
     others = [item for item in archive.members if item is not metadata]
     folder = metadata.filename.replace("\\", "/")[: -len("METADATA.XML")].lower()
     uri = described.uri.replace("\\", "/").lower()
-    tests = (
-        lambda path: bool(uri) and path == folder + uri,
-        lambda path: bool(uri) and path.rpartition("/")[2] == uri.rpartition("/")[2],
-        lambda path: bool(uri) and path.endswith(uri.rpartition("/")[2]),
-    )
-    for fits in tests:
-        for info in others:
-            if fits(info.filename.replace("\\", "/").lower()):
+    last = uri.rpartition("/")[2]
+    for way in ("path", "name", "end"):
+        for info in others if uri else ():
+            path = info.filename.replace("\\", "/").lower()
+            fits = {"path": path == folder + uri, "name": path.rpartition("/")[2] == last, "end": path.endswith(last)}
+            if fits[way]:
                 data = archive.read(info)
                 return Member(info.filename, data) if data is not None else None
     for info in others:

@@ -1,14 +1,14 @@
 """XML from anywhere: encodings repaired, entities refused, size, depth and number of elements capped.
 
-Two passes: strict; then with stray `<` and `&` escaped; then libxml2's recovery, with a warning each time. Nothing is ever
-fetched, no DTD is read.
+Two passes: strict; then with stray `<` and `&` escaped; then libxml2's recovery, with a warning each time. Nothing is
+ever fetched, no DTD is read.
 """
 
 from __future__ import annotations
 
 import re
 from html.entities import html5
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vault.errors import InputRefused
 
@@ -38,6 +38,7 @@ def parse(data: bytes) -> tuple[_Element, tuple[str, ...]]:
     packed = _as_utf8(data, repairs)
     if _ENTITY.search(packed):
         raise InputRefused("XML with entity declarations is not read", hint="Such files can make a reader hang.")
+    packed = _without_doctype(packed)
     if packed.count(b"<") > 2 * MAX_ELEMENTS:
         raise InputRefused("XML with too many elements", limit=MAX_ELEMENTS)
     try:
@@ -52,6 +53,8 @@ def parse(data: bytes) -> tuple[_Element, tuple[str, ...]]:
 def _second_pass(packed: bytes, reason: str, repairs: list[str]) -> _Element:
     from lxml import etree
 
+    if "Excessive depth" in reason:
+        raise InputRefused("XML nested too deep", limit=MAX_DEPTH)
     text = packed.decode()
     mended = _AMPERSAND.sub(_entity_text, _STRAY.sub("&lt;", _NOT_XML.sub("", text)))
     if mended != text:
@@ -72,6 +75,18 @@ def _second_pass(packed: bytes, reason: str, repairs: list[str]) -> _Element:
     return root
 
 
+def _without_doctype(packed: bytes) -> bytes:
+    """A DOCTYPE says nothing that is needed, and names files that must not be opened."""
+    at = packed.find(b"<!DOCTYPE", 0, 1 << 16)
+    if at < 0:
+        return packed
+    inside = packed.find(b"[", at)
+    end = packed.find(b">", at)
+    if 0 <= inside < end:
+        end = packed.find(b">", packed.find(b"]", inside))
+    return packed[:at] + packed[end + 1 :] if end > 0 else packed
+
+
 def _entity_text(match: re.Match[str]) -> str:
     name = match.group(1)
     if name and name in html5:
@@ -79,7 +94,7 @@ def _entity_text(match: re.Match[str]) -> str:
     return "&amp;" + (name or "")
 
 
-def _parser(size: int, *, recover: bool):  # type: ignore[no-untyped-def]
+def _parser(size: int, *, recover: bool) -> Any:
     from lxml import etree
 
     return etree.XMLParser(
@@ -104,7 +119,12 @@ def _check_depth(root: _Element) -> None:
 def _as_utf8(data: bytes, repairs: list[str]) -> bytes:
     """The document in UTF-8 without a declaration; what the bytes are wins over what the declaration says."""
     data = data.lstrip(b"\r\n\t \x00") if not data.startswith((b"\xff\xfe", b"\xfe\xff")) else data
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be")):
+    for mark, encoding in (
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+        (b"<\0", "utf-16-le"),
+        (b"\0<", "utf-16-be"),
+    ):
         if data.startswith(mark):
             return _no_declaration(data.decode(encoding, "replace"))
     declared = _declared(data)
@@ -115,8 +135,10 @@ def _as_utf8(data: bytes, repairs: list[str]) -> bytes:
             repairs.append("repaired: text was not UTF-8, read as Windows-1252")
             return _no_declaration(_cp1252(data))
     try:
-        text = _cp1252(data) if declared in ("iso-8859-1", "latin-1", "latin1", "windows-1252") else data.decode(declared)
-    except (LookupError, UnicodeDecodeError):
+        text = (
+            _cp1252(data) if declared in ("iso-8859-1", "latin-1", "latin1", "windows-1252") else data.decode(declared)
+        )
+    except (LookupError, UnicodeDecodeError, OSError):  # OSError: a worker may not load a rare codec
         repairs.append(f"repaired: declared encoding {declared} does not fit the text")
         text = data.decode("utf-8", "replace")
     return _no_declaration(text)

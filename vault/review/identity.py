@@ -11,7 +11,8 @@ _TITLES = frozenset(["dr", "mr", "mme", "mlle", "m", "mrs", "ms", "prof", "pr"])
 def same_person(subject: Subject, holder_name: str, holder_birth: str = "") -> tuple[bool, str]:
     """(whether it may be the holder, why not). Accents, case, hyphens, order, birth and used names do not matter.
 
-    Different birth dates are two people, whatever their names. Without a birth date on one side the names must agree whole.
+    Different birth dates are two people, whatever their names. Without a birth date on one side the names
+    must agree whole.
     """
     births = subject.birth[:10], holder_birth[:10]
     both = min(len(births[0]), len(births[1]))
@@ -34,7 +35,9 @@ def _fits(family: set[str], given: set[str], holder: set[str], sure: bool) -> bo
     """`sure`: the birth date agrees in full, so that one part of a double name and one first name are enough."""
     rest = holder - family
     initials = {word[0] for word in given}
-    first_names = bool(rest & given) or not given or sure and any(len(word) == 1 and word in initials for word in rest)
+    first_names = (
+        bool(rest & given) or not given or (sure and any(len(word) == 1 and word in initials for word in rest))
+    )
     if sure:
         return bool(family & holder or not family) and (first_names or not rest)
     whole = family <= holder and first_names

@@ -1,7 +1,7 @@
 """One medication list across documents, and the list that a surgeon needs.
 
-Duplicates are joined only where nothing is lost by it: same substance, same dose, same answer to "is it taken". Two doses,
-or a treatment affirmed here and denied there, stay two rows and are flagged.
+Duplicates are joined only where nothing is lost by it: same substance, same dose, same answer to "is it taken". Two
+doses, or a treatment affirmed here and denied there, stay two rows and are flagged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from datetime import date
 from typing import Protocol
 
 from vault.document import Entry
-from vault.terminology import ATC_SYSTEMS, antithrombotic, fold, is_atc, label_of_cip, substance_key, substance_of_cip, substance_of_label
+from vault.terminology import (
+    ATC_SYSTEMS,
+    antithrombotic,
+    fold,
+    is_atc,
+    label_of_cip,
+    substance_key,
+    substance_of_cip,
+    substance_of_label,
+)
 
 ANTICOAGULANT, ANTIPLATELET, DUPLICATE, CONFLICT = "anticoagulant", "antiplatelet", "duplicate", "conflict"
 _OVER = frozenset({"completed", "stopped"})
@@ -110,7 +119,7 @@ def _identity(item: Medication) -> str:
         return key
     if drug := antithrombotic(item.label):
         return fold(drug.substance_en) or fold(item.label)
-    return fold(_STRENGTH.sub("", item.label)) or f"{item.system}|{item.code}" or fold(item.label)
+    return fold(_STRENGTH.sub("", item.label)) or f"{item.system}|{item.code}"
 
 
 def _key(item: Medication) -> tuple[str, ...]:
@@ -143,7 +152,7 @@ def _flag_conflicts(items: list[Medication]) -> list[Medication]:
             flags.append(DUPLICATE)
             if len({fold(other.dose) for other in taken if other.dose}) > 1:
                 flags.append(CONFLICT)
-        if (item.active and denied or item.negated and taken) and CONFLICT not in flags:
+        if ((item.active and denied) or (item.negated and taken)) and CONFLICT not in flags:
             flags.append(CONFLICT)
         flagged.append(replace(item, flags=tuple(flags)))
     return flagged

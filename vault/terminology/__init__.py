@@ -20,14 +20,13 @@ ATC_SYSTEMS = frozenset({
     "2.16.840.1.113883.6.73", "urn:oid:2.16.840.1.113883.6.73", "http://www.whocc.no/atc", "https://www.whocc.no/atc",
     "1.2.250.1.213.2.12.1",
 })  # fmt: skip
-_SALTS = frozenset(
-    (
-        "base sodique sodium calcique calcium potassique magnesique chlorhydrate dichlorhydrate bromhydrate sulfate "
-        "hydrogenosulfate mesilate maleate fumarate tartrate succinate besilate citrate acetate phosphate nitrate "
-        "hydrochloride hydrobromide hemihydrate monohydrate dihydrate trihydrate monohydrate anhydre anhydrous de d du "
-        "tablet oral capsule"
-    ).split(" ")
-)
+_SALTS = frozenset({
+    "base", "sodique", "sodium", "calcique", "calcium", "potassique", "magnesique", "chlorhydrate", "dichlorhydrate",
+    "bromhydrate", "sulfate", "hydrogenosulfate", "mesilate", "maleate", "fumarate", "tartrate", "succinate",
+    "besilate", "citrate", "acetate", "phosphate", "nitrate", "hydrochloride", "hydrobromide", "hemihydrate",
+    "monohydrate", "dihydrate", "trihydrate", "anhydre", "anhydrous", "de", "d", "du", "tablet",
+    "oral", "capsule",
+})  # fmt: skip
 _ATC = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d|[A-Z]\d\d[A-Z]{0,2}")
 _NOT_SYSTEMIC = re.compile(r"\b(gel|creme|pommade|emplatre|tissugel|collyre|cream|ointment|patch)\b")
 
@@ -118,6 +117,15 @@ def substance_key(substance: str) -> str:
 
 def is_atc(code: str) -> bool:
     return _ATC.fullmatch(code) is not None
+
+
+def warm() -> None:
+    """Reads every list now, for a process that can open no file later."""
+    _types()
+    _bdpm()
+    _antithrombotics()
+    for name in ("JDV_J57_ClassCode_DMP_and_J06.tsv", "JDV_J08_XdsConfidentialityCode_CISIS.tsv", "class_of_type.tsv"):
+        _table(name)
 
 
 def _one_key(part: str) -> str:

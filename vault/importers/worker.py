@@ -1,0 +1,76 @@
+"""The importers' task for the limited worker (vault/quarantine.py), with everything loaded that reading may need.
+
+Once the worker runs it can open nothing: libraries, codecs and lists are loaded here, by importing this module.
+"""
+
+from __future__ import annotations
+
+import codecs
+import mimetypes
+from typing import TYPE_CHECKING, Any
+
+import lxml.etree  # noqa: F401
+import pypdfium2  # noqa: F401
+
+from vault import terminology
+from vault.errors import InputRefused
+from vault.importers import (  # noqa: F401
+    apple_health,
+    archive,
+    cda,
+    fhir,
+    fhir_xml,
+    hl7v2,
+    other,
+    pdf,
+    read_file,
+    xdm,
+)
+from vault.importers.plain import to_plain
+from vault.importers.reading import sha256
+
+if TYPE_CHECKING:
+    from vault.quarantine import Task
+
+for _codec in (
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32",
+    "cp1252",
+    "latin-1",
+    "iso8859-15",
+    "cp437",
+    "ascii",
+    "cp850",
+    "mac-roman",
+    "iso8859-2",
+    "cp1250",
+    "unicode_escape",
+    "idna",
+):
+    codecs.lookup(_codec)
+mimetypes.init()
+terminology.warm()
+
+
+def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
+    """A file's name and bytes to its documents; the file itself is not sent back, an empty one stands for it."""
+    (data,) = parts
+    try:
+        reads = read_file(data, str(value))
+    except InputRefused as refused:
+        return {"refused": str(refused), "hint": refused.hint}, []
+    own = sha256(data)
+    plain, files = [], []
+    for read in reads:
+        described, kept = to_plain(read)
+        plain.append(described)
+        files += [
+            b"" if item.sha256 == own else part for item, part in zip(read.document.attachments, kept, strict=True)
+        ]
+    return {"reads": plain}, files
+
+
+TASKS: dict[str, Task] = {"read": read_task}

@@ -1,0 +1,18 @@
+"""The importers' worker with pydicom loaded, where it is installed."""
+
+from __future__ import annotations
+
+import codecs
+from contextlib import suppress
+
+from vault.importers import dicom  # noqa: F401
+from vault.importers.worker import TASKS
+
+with suppress(ModuleNotFoundError):
+    import pydicom.charset
+
+    for _codec in set(pydicom.charset.python_encoding.values()):
+        with suppress(LookupError):
+            codecs.lookup(_codec)
+
+__all__ = ["TASKS"]
