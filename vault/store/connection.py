@@ -186,6 +186,8 @@ class Store:
         """Applies the schema files that this store has not seen. A store with data is copied aside first."""
         row = self.row("PRAGMA user_version")
         version = int(row[0]) if row else 0
+        if version == schema_version():
+            return
         files = schema_files()
         if version > len(files):
             raise StorageFailed("this vault was written by a newer Elpis", hint="Nothing was changed. Update Elpis.")
@@ -195,6 +197,11 @@ class Store:
             with self._lock, _mapped():
                 # One script, one transaction: executescript would otherwise commit between its statements.
                 self._connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def schema_version() -> int:
+    """How many numbered files there are; they are read only when a store has not seen them all."""
+    return sum(entry.name.endswith(".sql") for entry in resources.files("vault.store.schema").iterdir())
 
 
 def schema_files() -> list[tuple[str, str]]:

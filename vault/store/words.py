@@ -1,7 +1,8 @@
 """Words for the search index, from text and from queries, by one folding.
 
 Everything is folded here (accents, case, ligatures) and handed to FTS5 as plain words, so that a query is data: none of
-its characters can be taken for query syntax. FTS5's own folding leaves œ and æ as they are.
+its characters can be taken for query syntax. FTS5's own folding leaves œ and æ as they are, and parts words by tables
+of an older Unicode; its `ascii` tokenizer takes every word that comes from here as one.
 """
 
 from __future__ import annotations

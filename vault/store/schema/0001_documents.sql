@@ -79,11 +79,14 @@ CREATE INDEX change_unpushed ON change (pushed) WHERE pushed = 0;
 -- Who writes under an Automerge actor id.
 CREATE TABLE actor (actor BLOB PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 
--- Folded words only, nothing readable twice: excerpts are cut from `content`.
+-- Folded words only, nothing readable twice: excerpts are cut from `content`. The words come folded and parted by spaces,
+-- so to `ascii` each is one token, and no query needs positions. A beginning that has its own index is read from the
+-- newest on and no further than asked; one that has not (13 letters and more) is gathered whole first.
 CREATE VIRTUAL TABLE search USING fts5 (
     words,
     content = '',
     contentless_delete = 1,
-    tokenize = 'unicode61 remove_diacritics 2',
-    prefix = '1 2 3'
+    detail = none,
+    tokenize = 'ascii',
+    prefix = '1 2 3 4 5 6 7 8 9 10 11 12'
 );
