@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.routing import Route
 
 from sync import wire
 from sync.relay import blobs, halves, mailbox, shapes, trace
-from sync.relay.http import Call, Endpoint, Receive, Reply, Scope, Send, as_json, octets, refused, whole
+from sync.relay.http import Call, Endpoint, Receive, Reply, Scope, Send, as_json, check_limits, octets, refused, whole
 from sync.relay.keeper import Gate, Keeper
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal
@@ -347,7 +348,7 @@ class Relay:
         routes = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in made.items()]
         self.starlette = Starlette(
             routes=_exact(routes),
-            lifespan=self._lifespan,
+            lifespan=self.lifespan,
             exception_handlers={HTTPException: self._no_route},
         )
         self.starlette.router.redirect_slashes = False
@@ -357,7 +358,7 @@ class Relay:
         return self.handlers.keeper
 
     @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+    async def lifespan(self, _: Starlette | None = None) -> AsyncIterator[None]:
         self.handlers.keeper = Keeper(self._db, self._log)
         yield
         await self.handlers.keeper.close()
@@ -375,8 +376,13 @@ class Relay:
         await self.starlette(scope, receive, send)
 
     async def _no_route(self, request: Request, failure: Exception) -> Response:
-        status = failure.status_code if isinstance(failure, HTTPException) else 404
-        reply = refused("method" if status == 405 else "unknown")
+        try:
+            check_limits(request.scope)
+            status = failure.status_code if isinstance(failure, HTTPException) else 404
+            reply = refused("method" if status == 405 else "unknown")
+        except Refusal as refusal:
+            reply = refused(refusal.code)
+        self._log.line(request.method, "other", reply.status, time.perf_counter(), len(reply.body))
         return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})
 
 

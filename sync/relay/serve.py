@@ -18,6 +18,7 @@ from sync.relay.app import Relay
 from sync.relay.log import Log
 
 REQUEST_SECONDS = 30
+BODY_RATE = 8_192  # bytes a second that a body must bring at the least, once those seconds are over
 IDLE_SECONDS = 75
 CONNECTIONS = 4_096
 
@@ -47,6 +48,11 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.head_bytes = -(1 << 62)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.deadline is not None:
+            self.deadline += len(body) / BODY_RATE
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
