@@ -26,7 +26,8 @@ FACTS = (
     N_("this grant holds no such document"), N_("no document {text}"), N_("no entry {text} in this document"),
     N_("no document begins with {text}"), N_("more than one document begins with {text}"),
     N_("Give at least 4 characters of its id."), N_("no granted document fits {text}"),
-    N_("{n} grants fit {text}"), N_("{n} people fit {text}"), N_("{n} waiting deposits fit {text}"),
+    N_("no grant fits {text}"), N_("several grants fit {text}"), N_("{n} people fit {text}"),
+    N_("{n} waiting deposits fit {text}"),
     N_("nothing is ever granted to a payer"), N_("this role is not one that can be granted to"),
     N_("no pinned authority vouches for this person and the safety number is not compared"),
     N_("another authority issued this certificate"),
@@ -34,7 +35,7 @@ FACTS = (
     N_("the certificate is outside of its dates"), N_("the certificate is for another name"),
     N_("the certificate is for other keys"), N_("an older certificate for other keys of a person you know"),
     N_("a certificate is valid for 1 to {n} days"), N_("a certificate needs the person's unique id"),
-    N_("the end of a grant lies in the future"), N_("a grant is for 1 to {n} documents"),
+    N_("the end of a grant lies in the future, at most ten years away"), N_("a grant is for 1 to {n} documents"),
     N_("this grant is for reading"),
     N_("the vault did not open"), N_("Nothing was changed. Check the passphrase, and the keyboard."),
     N_("these are not the words of a recovery kit"), N_("Nothing was changed. Check each of the 24 words."),
@@ -58,6 +59,15 @@ FACTS = (
     N_("Add it to a document as an attachment, with a title and a date."),
     N_("Open it with its own program and save it again."),
     N_("Nothing is lost: it goes with the next sync."),
+    N_("{fact}, taken as asked"),
+    N_("the name is another"), N_("the birth date is another"),
+    N_("names nobody: taken for the holder's"),
+    N_("has the identifier of another document with other content: both are kept"),
+    N_("kept in the original file only: {n} x {what}"),
+    N_("repaired: text was not UTF-8, read as Windows-1252"), N_("repaired: stray '<' or '&' in the text"),
+    N_("an embedded file is cut short; what is there was kept"), N_("an embedded PDF has no readable text"),
+    N_("the embedded PDF has no readable text"), N_("a picture: its text is not searchable"),
+    N_("the same resource stands in the file more than once and was read once"),
 )  # fmt: skip
 
 
@@ -66,10 +76,12 @@ def translated(fact: str) -> str:
     for template, pattern in _patterns():
         found = pattern.fullmatch(fact)
         if found:
-            return _(template).format(**found.groupdict()) if "{" in template else _(template)
+            return _(template).format(**{name: translated(part) for name, part in found.groupdict().items()})
     return fact
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((fact, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(fact)))) for fact in FACTS)
+    """The longest first: one fact may begin like another."""
+    ordered = sorted(FACTS, key=len, reverse=True)
+    return tuple((fact, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(fact)))) for fact in ordered)

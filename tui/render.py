@@ -113,6 +113,12 @@ def date(value: str) -> str:
     return f"{number} {name} {year}" + (f", {clock}" if clock else "")
 
 
+def _on(value: str) -> str:
+    """A date inside a sentence: French puts an article before a day, and none before a month or a year."""
+    shown = date(value)
+    return f"le {shown}" if language() == "fr" and _DATE.fullmatch(value) and len(value) >= 10 else shown
+
+
 def instant(seconds: float | None) -> str:
     """Seconds since 1970 as local date and time, month in letters; empty for none."""
     return "" if seconds is None else date(time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds)))
@@ -151,9 +157,10 @@ def table(rows: Iterable[Sequence[object]], widths: Sequence[int]) -> str:
 
 def summaries(documents: Iterable[Any], width: int = WIDTH) -> str:
     """The timeline: one line per document, id, date, title, author."""
-    title = max(20, width - 8 - 17 - 18 - 6)
+    title = max(20, width - 8 - 18 - 18 - 6)
     return table(
-        ((item.id[:8], date(item.date), document_title(item), item.author) for item in documents), (8, 17, title, 18)
+        ((item.id[:8], date(item.date[:10]), document_title(item), item.author) for item in documents),
+        (8, 18, title, 18),
     )
 
 
@@ -201,7 +208,7 @@ def period(start: str, end: str) -> str:
     if start and end:
         return _("from {start} to {end}").format(start=date(start), end=date(end))
     if start:
-        return _("since {start}").format(start=date(start))
+        return _("since {start}").format(start=_on(start))
     return _("until {end}").format(end=date(end)) if end else ""
 
 

@@ -96,6 +96,15 @@ def test_countdown(seconds: int, expected: str) -> None:
     assert render.remaining(seconds) == expected
 
 
+def test_periods() -> None:
+    assert render.period("2019-06-01", "") == "since 1 June 2019"
+    assert render.period("2019", "2020-02") == "from 2019 to February 2020"
+    language.set_language("fr")
+    assert render.period("2019-06-01", "") == "depuis le 1er juin 2019"
+    assert render.period("2005", "") == "depuis 2005" and render.period("2005-03", "") == "depuis mars 2005"
+    assert render.period("2019", "2020-02") == "2019 – février 2020"
+
+
 def test_countdown_in_french() -> None:
     language.set_language("fr")
     assert render.remaining(172_700) == "1 j 23 h"

@@ -49,7 +49,8 @@ def _import(session: Session) -> int:
             _("Not read: {file}: {why}").format(file=render.clean(item.file), why=render.clean(translated(item.why)))
         )
     for warning in done.warnings:
-        session.say(_("Note: {text}").format(text=render.clean(warning)))
+        file, _colon, fact = warning.partition(": ")
+        session.say(_("Note: {text}").format(text=render.clean(f"{file}: {translated(fact)}")))
     new, old = len(done.documents), len(done.duplicates)
     session.say(
         ngettext("{n} document was added", "{n} documents were added", new).format(n=new)

@@ -109,13 +109,7 @@ def _meds(session: Session) -> int:
         day = args.on or date.fromtimestamp(vault.clock())
         if args.adopt:
             _section, copied = adopt_treatments(vault, on=day, dry_run=session.dry_run)
-            session.say(
-                ngettext(
-                    "{n} treatment was copied into your list.",
-                    "{n} treatments were copied into your list.",
-                    len(copied),
-                ).format(n=len(copied))
-            )
+            session.say(_copied(len(copied), rehearsed=session.dry_run))
         listing = medications.preoperative_list if args.preop else medications.medication_list
         items = listing(vault.entries("medication"), on=day)
     session.give([shapes.medication(item) for item in items], lambda: render.medications(items, session.width))
@@ -124,6 +118,16 @@ def _meds(session: Session) -> int:
     else:
         session.say(_("No treatment is known."))
     return 0
+
+
+def _copied(count: int, *, rehearsed: bool) -> str:
+    if rehearsed:
+        return ngettext(
+            "{n} treatment would be copied into your list.", "{n} treatments would be copied into your list.", count
+        ).format(n=count)
+    return ngettext(
+        "{n} treatment was copied into your list.", "{n} treatments were copied into your list.", count
+    ).format(n=count)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
