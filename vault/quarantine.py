@@ -8,15 +8,17 @@ Normative: spec/replica.md.
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import os
 import resource
-import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -86,11 +88,9 @@ class Quarantine:
 
     def _ask(self, task: str, value: object, parts: Parts) -> tuple[str, Any, list[bytes]]:
         channel = self._socket or self._start()
-        channel.settimeout(self._seconds)
         channel.sendall(_frame([task, value], parts))
-        if not select.select([channel], [], [], self._seconds)[0]:
-            raise TimeoutError
-        (kind, answer), returned = _read_frame(_reader(channel), self._limit)
+        read = _reader(channel, time.monotonic() + self._seconds)
+        (kind, answer), returned = _read_frame(read, self._limit)
         if kind not in ("done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
             raise ValueError("not an answer")
         return kind, answer, returned
@@ -116,6 +116,10 @@ class Quarantine:
         ours.settimeout(START_SECONDS)
         if ours.recv(1) != b"+":
             raise EOFError("the worker did not start")
+        # Timeouts of the kernel's: Python's own would cost two more system calls for each of ours.
+        ours.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, _timeval(self._seconds))
         return ours
 
     def _end(self) -> None:
@@ -136,6 +140,7 @@ def serve(room: str) -> None:
     limit = int(os.environ.get("ELPIS_WORKER_LIMIT", MAX_ANSWER))
     channel = socket.socket(fileno=0)
     _confine(int(os.environ.get("ELPIS_WORKER_MEMORY", MEMORY)))
+    gc.freeze()  # what was loaded stays: no collection looks through it again
     channel.sendall(b"+")
     read = _reader(channel)
     with suppress(EOFError, OSError):
@@ -201,8 +206,8 @@ def _read_frame(read: Callable[[int], bytes], limit: int) -> tuple[Any, list[byt
     return value, parts
 
 
-def _reader(channel: socket.socket) -> Callable[[int], bytes]:
-    """Exact reads with few system calls."""
+def _reader(channel: socket.socket, deadline: float = math.inf) -> Callable[[int], bytes]:
+    """Exact reads with few system calls; TimeoutError past the deadline, however slowly the bytes trickle in."""
     kept = b""
 
     def read(size: int) -> bytes:
@@ -210,7 +215,12 @@ def _reader(channel: socket.socket) -> Callable[[int], bytes]:
         pieces = [kept]
         have = len(kept)
         while have < size:
-            piece = channel.recv(max(65536, size - have))
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            try:
+                piece = channel.recv(max(65536, size - have))
+            except BlockingIOError:
+                raise TimeoutError from None
             if not piece:
                 raise EOFError
             pieces.append(piece)
@@ -220,3 +230,7 @@ def _reader(channel: socket.socket) -> Callable[[int], bytes]:
         return data[:size]
 
     return read
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
