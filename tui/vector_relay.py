@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sync import client, envelope, wire
-from vault import primitives
+from vault import channel, primitives
 from vault.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def _envelope(given: Given) -> dict[str, Any]:
             raise VerificationFailed("written again, this gives other bytes")
     seen = [{"mailbox": mailbox, "count": count, "chain": chain} for mailbox, count, chain in read.seen]
     return {name: getattr(read, name) for name in INNER} | {"seen": seen}
+
+
+def _channel_body(given: Given) -> dict[str, Any]:
+    shape = channel.EDITION if given.text("type") == "edition" else channel.CHANGES
+    fields = shape.decode(given.blob("data"))
+    if shape.encode(fields) != given.blob("data"):
+        raise VerificationFailed("written again, this gives other bytes")
+    return fields
 
 
 def _checkpoint(given: Given) -> dict[str, Any]:
@@ -94,6 +102,7 @@ def _address(given: Given) -> dict[str, Any]:
 
 RELAY_FORMATS: dict[str, Run] = {
     "envelope": _envelope,
+    "channel-body": _channel_body,
     "checkpoint": _checkpoint,
     "receipt": _receipt,
     "chain": _chain,

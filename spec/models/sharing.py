@@ -86,6 +86,14 @@ def device(time: str, *, session: bool = False) -> tuple[str, ...]:
     return tuple(f"{time}({thing})" for thing in things)
 
 
+def renewal() -> tuple[str, ...]:
+    """The next epoch of the first document, wrapped under the same halves and tag (spec/grant.md)."""
+    return (
+        "now(box(dk_next, kdf(s1, pair(halftag(s2, t1), grant))))",
+        "now(box(doc_next, dk_next))",
+    )
+
+
 def secrecy(name: str, question: str, expected: str, *parts: tuple[str, ...], goal: str = "later(doc)") -> Scenario:
     rules = tuple(rule for part in (world(), *parts) for rule in part)
     return Scenario(name, question, rules, goal, expected)
@@ -173,6 +181,26 @@ def scenarios() -> list[Scenario]:
             opening(relay="whole half"),
             device("now", session=True),
             goal="later(doc2)",
+        ),
+        secrecy(
+            "renewal-seized-after-end",
+            "A renewal came before the end; everything seized after it.",
+            SAFE,
+            right,
+            honest,
+            renewal(),
+            device("later"),
+            goal="later(doc_next)",
+        ),
+        secrecy(
+            "renewal-half-kept",
+            "D, dishonest, kept the half tag of one opening: the renewal opens without another.",
+            ATTACK,
+            right,
+            honest,
+            renewal(),
+            device("now", session=True),
+            goal="later(doc_next)",
         ),
         secrecy(
             "other-item-was-opened-control",

@@ -194,6 +194,7 @@ FORMATS: dict[str, Run] = {
     "opening-entry": read_opening_entry,
     "deposit": read_deposit,
     "envelope": lambda v: relay.read_envelope(*raws(v, "key", "channel", "data")),
+    "channel-body": lambda v: relay.read_body(v["type"], raw(v, "data")),
     "checkpoint": lambda v: relay.read_checkpoint(*raws(v, "data", "key")),
     "receipt": lambda v: relay.read_receipt(*raws(v, "data", "key")),
     "chain": lambda v: {"links": relay.links(v["entries"])},

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spec.reader.cbor import Check, blob, list_of, moment, one_of, shape, statement, whole
+from spec.reader.cbor import Check, blob, list_of, moment, one_of, shape, statement, text, whole
 from spec.reader.primitives import blake2b, need_suite, open_box, unpad, verify
 from spec.reader.refusal import Refused, malformed
 
@@ -46,6 +46,35 @@ def read_envelope(key: bytes, channel: bytes, data: bytes) -> dict[str, Any]:
     return {name: value for name, value in inner.items() if name != "suite"} | {
         "hash": blake2b(outer["inner"], "elpis-hash")
     }
+
+
+CLAIM: Mapping[str, Check] = {
+    "actor": blob(most=64),
+    "seq": whole(1),
+    "deps": list_of(blob(32), 1000),
+    "hash": blob(32),
+    "data": blob(most=BODY),
+}
+WRITER: Mapping[str, Check] = {
+    "sign": blob(32),
+    "name": text(200),
+    "role": text(60),
+    "right": one_of("read", "edit"),
+}
+BODIES: Mapping[str, Mapping[str, Check]] = {
+    "change": {"author": text(200), "changes": list_of(shape(CLAIM), 1000)},
+    "edition": {
+        "change": shape(CLAIM),
+        "writers": list_of(shape(WRITER), 256),
+        "part": whole(1, 16),
+        "parts": whole(1, 16),
+    },
+}
+
+
+def read_body(kind: str, data: bytes) -> dict[str, Any]:
+    """What an envelope of this type holds; the chunks inside are `read_chunk`'s."""
+    return statement(data, BODY, BODIES[kind])
 
 
 CHECKPOINT = struct.Struct(">BB32sQ32sQ64s")

@@ -365,12 +365,12 @@ def read_request(data: bytes, reader: bytes) -> dict[str, Any]:
     if not 1 <= count <= 64 or len(data) < at + 4 + 64:
         raise malformed("the number of tags")
     tags = [data[place : place + 16] for place in range(REQUEST.size, at, 16)]
+    if len(set(tags)) != count or not 1 <= counter <= 2**63 - 1:
+        raise malformed("a tag named twice, or no counter")
     length = int.from_bytes(data[at : at + 4], "big")
     if length > 4096 or len(data) != at + 4 + length + 64:
         raise malformed("the length of the statement")
     verify(reader, "opening", data[:-64], data[-64:])
-    if len(set(tags)) != count or not 1 <= counter <= 2**63 - 1:
-        raise malformed("a tag named twice, or no counter")
     return {"grant": grant, "counter": counter, "fresh": fresh, "tags": tags, "statement": data[at + 4 : -64]}
 
 
