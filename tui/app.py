@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-for _name in [name for name in os.environ if name.startswith("TEXTUAL")]:
+# Screenshots, logs, a developer's console, planted keys, another driver. TEXTUAL_SNAPSHOT_ is its test plugin's alone.
+for _name in [name for name in os.environ if name.startswith("TEXTUAL") and not name.startswith("TEXTUAL_SNAPSHOT_")]:
     del os.environ[_name]
 
 import asyncio
@@ -29,7 +30,7 @@ from textual.theme import Theme
 from tui.crash import fault
 from tui.handoff import Handoff
 from tui.language import _, set_language
-from tui.messages import Changed, Synced, SyncFailed
+from tui.messages import Changed, Fault, Synced, SyncFailed
 from tui.screens.base import Dialog, HouseScreen, in_thread
 from tui.screens.forms import Help, Palette
 from tui.screens.unlock import Unlock
@@ -281,6 +282,13 @@ class ElpisApp(App[int]):
 
     # A fault of the program
 
+    def thread_failed(self, failed: threading.ExceptHookArgs) -> None:
+        """For `threading.excepthook`: a traceback in the middle of a screen helps nobody."""
+        self.post_message(Fault(failed.exc_value or RuntimeError()))
+
+    def on_fault(self, message: Fault) -> None:
+        raise message.error
+
     def _fatal_error(self) -> None:
         """Textual would print every frame with its local variables: a passphrase can be among them."""
         error = self._exception or sys.exc_info()[1] or RuntimeError()
@@ -314,6 +322,7 @@ def run(path: Path, language: str | None) -> int:
     if language:
         set_language(language)
     app = ElpisApp(path)
+    threading.excepthook = app.thread_failed
     try:
         app.run()
     except Exception as error:  # noqa: BLE001 - the last door: what escaped the application may carry values in its message

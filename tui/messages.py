@@ -29,5 +29,13 @@ class SyncFailed(Message):
         self.error = error
 
 
+class Fault(Message):
+    """A thread failed in a way that no error of the vault explains: the program ends as after any other fault."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Changed(Message):
     """Something on the screen may be out of date: an exchange brought news, or a dialog changed the vault."""

@@ -45,8 +45,8 @@ class Deposits(HouseScreen[None]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Esc", _("Back"), "leave"),
-            Key("Enter", _("Take it"), "take"),
+            Key(_("Esc"), _("Back"), "leave"),
+            Key(_("Enter"), _("Take it"), "take"),
             Key("X", _("Refuse it"), "refuse"),
         ]
 

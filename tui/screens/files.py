@@ -48,10 +48,10 @@ class ChooseFile(Dialog[Path]):
         self.query_one("#path", Input).focus()
 
     def offers(self) -> list[Key]:
-        keys = [Key("↑ ↓", _("Move"), "stay"), Key("Enter", _("Open"), "choose")]
+        keys = [Key("↑ ↓", _("Move"), "stay"), Key(_("Enter"), _("Open"), "choose")]
         if self._whole_folder:
             keys.append(Key("F2", _("The whole folder"), "folder"))
-        return [*keys, Key("Esc", _("Back"), "leave")]
+        return [*keys, Key(_("Esc"), _("Back"), "leave")]
 
     def action_stay(self) -> None:
         """The arrows are handled where the list is."""
@@ -120,7 +120,7 @@ class SaveAs(Dialog[Path]):
         yield Plain(_("The file is not protected by the vault: keep it where only you can read it."), classes="dim gap")
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("Save"), "choose"), Key("Esc", _("Back"), "leave")]
+        return [Key(_("Enter"), _("Save"), "choose"), Key(_("Esc"), _("Back"), "leave")]
 
     @on(Input.Submitted)
     def action_choose(self) -> None:

@@ -176,9 +176,9 @@ class OfferPhrase(Dialog[bool]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Enter", _("Type it"), "accept"),
+            Key(_("Enter"), _("Type it"), "accept"),
             Key("N", _("Six other words"), "another"),
-            Key("Esc", _("Back"), "leave"),
+            Key(_("Esc"), _("Back"), "leave"),
         ]
 
     def action_another(self) -> None:
@@ -201,7 +201,7 @@ class AskPhrase(Form[str]):
         yield Field(_("The same again"), id="second", secret=True)
 
     def offers(self) -> list[Key]:
-        return [*super().offers()[:2], Key("F3", _("Show or hide"), "show"), Key("Esc", _("Back"), "leave")]
+        return [*super().offers()[:2], Key("F3", _("Show or hide"), "show"), Key(_("Esc"), _("Back"), "leave")]
 
     def action_show(self) -> None:
         for field in self.query(Input):
@@ -248,7 +248,7 @@ class ShowKit(Dialog[bool]):
         yield Plain(_("Fingerprint of this kit: {value}").format(value=self._fingerprint), classes="dim gap")
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("I have written them down"), "accept"), Key("F3", _("Write to a file"), "write")]
+        return [Key(_("Enter"), _("I have written them down"), "accept"), Key("F3", _("Write to a file"), "write")]
 
     def action_accept(self) -> None:
         self.dismiss(True)
@@ -290,7 +290,7 @@ class AskKit(Form[bool]):
             yield Field(_("Word number {number}").format(number=place + 1), id=f"word{place}")
 
     def offers(self) -> list[Key]:
-        return [*super().offers()[:2], Key("Esc", _("Show the words again"), "leave")]
+        return [*super().offers()[:2], Key(_("Esc"), _("Show the words again"), "leave")]
 
     def action_submit(self) -> None:
         wrong = [place + 1 for place in self._places if not same_word(self.value(f"word{place}"), self._words[place])]

@@ -29,7 +29,7 @@ class Form(Dialog[T]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f2", "submit", show=False)]
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("Next"), "next"), Key("F2", _("Done"), "submit"), Key("Esc", _("Back"), "leave")]
+        return [Key(_("Enter"), _("Next"), "next"), Key("F2", _("Done"), "submit"), Key(_("Esc"), _("Back"), "leave")]
 
     def value(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value.strip()
@@ -70,7 +70,7 @@ class Confirm(Dialog[bool]):
             yield Plain(Text(self._figure), classes="head gap")
 
     def offers(self) -> list[Key]:
-        return [Key(_("Y"), self._yes, "yes"), Key("Esc", self._no or _("No, go back"), "leave")]
+        return [Key(_("Y"), self._yes, "yes"), Key(_("Esc"), self._no or _("No, go back"), "leave")]
 
     def action_yes(self) -> None:
         self.dismiss(True)
@@ -130,7 +130,7 @@ class Choice(Dialog[T]):
         options.focus()
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("Choose"), "choose"), Key("Esc", _("Back"), "leave")]
+        return [Key(_("Enter"), _("Choose"), "choose"), Key(_("Esc"), _("Back"), "leave")]
 
     def _draw(self, option: Option[T], width: int) -> Text:
         left = min(self._left, width)
@@ -144,7 +144,9 @@ class Choice(Dialog[T]):
     @on(VirtualList.Moved)
     def _tell_note(self, event: VirtualList.Moved) -> None:
         note = "" if event.row is None else event.row.refused or event.row.note
-        self.query_one("#note", Plain).say(note)
+        said = self.query_one("#note", Plain)
+        said.say(note)
+        said.display = bool(note)
 
     @on(VirtualList.Chosen)
     def _chosen(self, event: VirtualList.Chosen) -> None:
@@ -168,7 +170,7 @@ class Help(Dialog[None]):
 
     def body(self) -> ComposeResult:
         general = [
-            Key("↑ ↓", _("Move in a list"), ""), Key("Tab", _("Go to the next field"), ""),
+            Key("↑ ↓", _("Move in a list"), ""), Key(_("Tab"), _("Go to the next field"), ""),
             Key("Ctrl+P", _("Every command, by name"), ""), Key("Ctrl+L", _("Lock at once"), ""),
             Key("Ctrl+Q", _("Leave Elpis"), ""),
         ]  # fmt: skip
@@ -181,7 +183,7 @@ class Help(Dialog[None]):
         self.query_one("#long").focus()
 
     def offers(self) -> list[Key]:
-        return [Key("Esc", _("Back"), "leave")]
+        return [Key(_("Esc"), _("Back"), "leave")]
 
     def all_keys(self) -> list[Key]:
         return self.offers()
@@ -207,7 +209,7 @@ class Palette(Dialog[str]):
         self.query_one("#words", Input).focus()
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("Do it"), "choose"), Key("Esc", _("Back"), "leave")]
+        return [Key(_("Enter"), _("Do it"), "choose"), Key(_("Esc"), _("Back"), "leave")]
 
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:

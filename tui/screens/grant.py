@@ -143,7 +143,11 @@ class ChooseDocuments(Dialog[What]):
         self._count()
 
     def offers(self) -> list[Key]:
-        return [Key(_("Space"), _("Mark"), "mark"), Key("Enter", _("Go on"), "done"), Key("Esc", _("Back"), "leave")]
+        return [
+            Key(_("Space"), _("Mark"), "mark"),
+            Key(_("Enter"), _("Go on"), "done"),
+            Key(_("Esc"), _("Back"), "leave"),
+        ]
 
     def _draw(self, item: Summary, width: int) -> Text:
         mark = "[x] " if item.id in self._marked else "[ ] "
@@ -203,10 +207,10 @@ class AskTerms(Dialog[Terms]):
     def offers(self) -> list[Key]:
         other = _("Reading only") if self._right == "edit" else _("Allow editing")
         return [
-            Key("Enter", _("Give access"), "give"),
+            Key(_("Enter"), _("Give access"), "give"),
             Key("E", other, "right"),
-            Key("Tab", _("Purpose"), "purpose"),
-            Key("Esc", _("Back"), "leave"),
+            Key(_("Tab"), _("Purpose"), "purpose"),
+            Key(_("Esc"), _("Back"), "leave"),
         ]
 
     def _draw(self, seconds: int, width: int) -> Text:

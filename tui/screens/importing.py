@@ -69,4 +69,4 @@ class Result(Dialog[None]):
         return lines or [_("Nothing was found to read.")]
 
     def offers(self) -> list[Key]:
-        return [Key("Esc", _("Back"), "leave")]
+        return [Key(_("Esc"), _("Back"), "leave")]

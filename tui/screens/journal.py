@@ -62,7 +62,7 @@ class Journal(HouseScreen[None]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Esc", _("Back"), "leave"),
+            Key(_("Esc"), _("Back"), "leave"),
             Key("R", _("Revoke this access"), "revoke"),
             Key("S", _("Synchronise"), "app.sync"),
             Key("L", _("Lock"), "app.lock"),

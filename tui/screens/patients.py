@@ -67,7 +67,7 @@ class Patients(HouseScreen[None]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Enter", _("Open"), "read"),
+            Key(_("Enter"), _("Open"), "read"),
             Key("D", _("Deposit to a patient"), "deposit"),
             Key("S", _("Synchronise"), "app.sync"),
             Key("C", _("People and cards"), "people"),
@@ -197,7 +197,7 @@ class AskWhy(Form[str]):
         yield Field(_("Reason"), id="why", value=clean(self._visit.purpose))
 
     def offers(self) -> list[Key]:
-        return [Key("Enter", _("Sign and open"), "submit"), Key("Esc", _("Back"), "leave")]
+        return [Key(_("Enter"), _("Sign and open"), "submit"), Key(_("Esc"), _("Back"), "leave")]
 
     def action_submit(self) -> None:
         why = self.value("why")

@@ -136,7 +136,7 @@ class PeopleScreen(HouseScreen[None]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Esc", _("Back"), "leave"),
+            Key(_("Esc"), _("Back"), "leave"),
             Key("N", _("Add somebody"), "add"),
             Key("K", _("Compare the number"), "compare"),
             Key("C", _("My card"), "card"),

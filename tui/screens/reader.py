@@ -83,8 +83,8 @@ class Reader(DocumentScreen):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Esc", _("Back"), "leave"),
-            Key("Enter", _("Amend or open"), "choose"),
+            Key(_("Esc"), _("Back"), "leave"),
+            Key(_("Enter"), _("Amend or open"), "choose"),
             Key("A", _("Add"), "add"),
             Key("P", _("Give access"), "grant"),
             Key("X", _("Take away"), "remove"),

@@ -69,7 +69,7 @@ class Timeline(HouseScreen[None]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Enter", _("Read"), "read"),
+            Key(_("Enter"), _("Read"), "read"),
             Key("/", _("Search"), "search"),
             Key("P", _("Give access"), "grant"),
             Key("J", _("Journal"), "journal"),
@@ -97,8 +97,7 @@ class Timeline(HouseScreen[None]):
             page = await in_thread(lambda: vault.list(limit=PAGE))
             self._cursors = [None, page.next]
             before = rows.count if keep_pointer else 0
-            rows.expect(max(before, len(page.documents)), keep_pointer=keep_pointer)
-            rows.fill(0, page.documents)
+            rows.expect(max(before, len(page.documents)), page.documents, keep_pointer=keep_pointer)
             rows.grow(len(page.documents) if page.next is None else await in_thread(vault.count))
 
     @on(VirtualList.Wanted)

@@ -46,7 +46,7 @@ class Unlock(HouseScreen[Vault]):
 
     def offers(self) -> list[Key]:
         return [
-            Key("Enter", _("Open"), "open"),
+            Key(_("Enter"), _("Open"), "open"),
             Key("F3", _("Passphrase lost"), "recover"),
             Key("^Q", _("Leave"), "app.quit"),
         ]

@@ -56,10 +56,10 @@ class VisitReader(DocumentScreen):
         self.set_interval(FOLLOW_EVERY, self._follow)
 
     def offers(self) -> list[Key]:
-        keys = [Key("Esc", _("Back"), "leave")]
+        keys = [Key(_("Esc"), _("Back"), "leave")]
         if self._opened is not None and self._right == "edit":
             keys += [
-                Key("Enter", _("Amend or open"), "choose"),
+                Key(_("Enter"), _("Amend or open"), "choose"),
                 Key("A", _("Add an entry"), "add"),
                 Key("F", _("Add a report (file)"), "add_file"),
             ]

@@ -101,9 +101,9 @@ class VirtualList(ScrollView, Generic[RowT], can_focus=True):
             self._empty = empty
         self._begin(len(rows), keep_pointer)
 
-    def expect(self, count: int, *, keep_pointer: bool = False) -> None:
-        """`count` rows that will be asked for page by page; pages already here are forgotten."""
-        self._pages = OrderedDict()
+    def expect(self, count: int, first: Sequence[RowT], *, keep_pointer: bool = False) -> None:
+        """`count` rows that will be asked for page by page, the first page given; other pages are forgotten."""
+        self._pages = OrderedDict({0: first})
         self._keep_all = False
         self._begin(count, keep_pointer)
 
@@ -155,13 +155,13 @@ class VirtualList(ScrollView, Generic[RowT], can_focus=True):
             return Strip([Segment(text, plain)]).adjust_cell_length(width, plain)
         row = self._row(index)
         line = Text("·") if row is None else self._draw(row, width - len(POINTER))
-        line.truncate(width - len(POINTER), overflow="ellipsis", pad=True)
+        line.truncate(width - len(POINTER), overflow="ellipsis")
         here = index == self.pointer
         style = plain + Style(reverse=here and self.has_focus, bold=here or None)
         segments = [Segment(POINTER if here else MARGIN, style)]
-        style += self.app.console.get_style(line.style)
+        written = style + self.app.console.get_style(line.style)
         segments += [
-            Segment(segment.text, style + segment.style if segment.style else style)
+            Segment(segment.text, written + segment.style if segment.style else written)
             for segment in line.render(self.app.console, end="")
         ]
         return Strip(segments).adjust_cell_length(width, style)
