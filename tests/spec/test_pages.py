@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tui.vector_formats import FORMATS
-from vault import errors, primitives, statement
+from vault import certificate, errors, primitives, statement
 from vault.errors import VaultError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +64,12 @@ def test_a_page_names_every_format_of_vectors(kind: str) -> None:
 def test_the_threat_model_points_at_vectors_that_exist(vector: str) -> None:
     pattern = vector if "/" in vector else f"{vector}/*"
     assert list((SPEC / "vectors").glob(f"{pattern}.json"))
+
+
+def test_other_words_for_roles_are_the_code_s() -> None:
+    """A second reader has the text alone: a word that is missing there would be another role."""
+    rows = re.findall(r"^\| `(\w+)` \| (`.+) \|$", section(page("certificate.md"), "## Roles"), flags=re.MULTILINE)
+    assert {word: role for role, words in rows for word in re.findall(r"`(\w+)`", words)} == certificate.ALIASES
 
 
 def test_the_wording_about_time_is_word_for_word() -> None:
