@@ -140,8 +140,11 @@ def main() -> None:
     out = sys.stdout.buffer
     while len(head := relay.read(4)) == 4:
         data = relay.read(int.from_bytes(head, "big") * _ASK)
-        out.write(b"".join(answer(data[at : at + _ASK]) for at in range(0, len(data), _ASK)))
-        out.flush()
+        # A few at a time, so that the relay writes the first to disk while the last are computed.
+        for start in range(0, len(data), _ASK * 16):
+            part = data[start : start + _ASK * 16]
+            out.write(b"".join(answer(part[at : at + _ASK]) for at in range(0, len(part), _ASK)))
+            out.flush()
 
 
 if __name__ == "__main__":

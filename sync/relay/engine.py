@@ -8,6 +8,7 @@ out only after its commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -96,13 +97,23 @@ class Engine:
         try:
             # The half first: a grant without its half would be a promise that cannot be kept.
             self.safe.commit()
-            self.store.commit()
+            self._commit_store()
             self.stored = now
             if self.doomed:
                 self.safe.destroy(self.doomed)
                 self.doomed = []
         except StorageRefused:
             self._take_back()
+            raise
+
+    def _commit_store(self) -> None:
+        fresh, self.safe.fresh = self.safe.fresh, []
+        try:
+            self.store.commit()
+        except StorageRefused:
+            # Nobody was promised these halves. Should the disk refuse this too, the next start does it.
+            with contextlib.suppress(StorageRefused):
+                self.safe.destroy(fresh)
             raise
 
     def _finish(self, job: _Job, result: Any) -> Any:
@@ -119,10 +130,9 @@ class Engine:
 
     def _take_back(self) -> None:
         for undo in (self.store.rollback, self.safe.rollback):
-            try:
+            # Should the disk refuse this too, SQLite does it when the file is next opened.
+            with contextlib.suppress(StorageRefused):
                 undo()
-            except StorageRefused:
-                continue  # the disk refuses this too; SQLite takes it back when it next opens the file
 
     def _deliver(self, answers: list[tuple[_Job, Any]]) -> None:
         # The next batch first: its commit waits for the disk while these answers are sent.

@@ -46,10 +46,10 @@ def as_json(value: object, status: int = 200) -> Reply:
 def refused(code: str) -> Reply:
     status, message = REFUSALS[code]
     reply = as_json({"code": code, "message": message}, status)
-    if code in ("rate", "stopping"):
+    if code == "rate":
         reply = reply._replace(headers=(*reply.headers, (b"retry-after", b"1")))
     # The rest of a refused body is not read: the connection cannot be used again.
-    return reply._replace(headers=(*reply.headers, _CLOSE)) if status in (408, 413, 414, 431, 503) else reply
+    return reply._replace(headers=(*reply.headers, _CLOSE)) if status in (413, 414, 431) else reply
 
 
 class Call:

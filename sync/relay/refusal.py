@@ -11,7 +11,6 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "not-yet": (403, "The grant has not begun."),
     "unknown": (404, "There is nothing at this address."),
     "method": (405, "There is no such call."),
-    "slow": (408, "The request took too long to arrive."),
     "exists": (409, "Something else is at this address."),
     "counter": (409, "The counter is not greater than every earlier one."),
     "offset": (409, "The upload is at another offset."),
@@ -27,7 +26,6 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "rate": (429, "Too many requests for this address."),
     "headers": (431, "The headers are larger than the limit."),
     "fault": (500, "The relay failed; nothing was acknowledged."),
-    "stopping": (503, "The relay is stopping."),
     "storage": (507, "The relay's disk refused; nothing was acknowledged."),
 }
 

@@ -31,7 +31,7 @@ class HalfSafe:
     """One writer thread at a time. `put` becomes durable with `commit`, before the grant itself is acknowledged."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.fresh: list[bytes] = []  # put by the transaction under way, or by the last one
         self._keys = _open_keys(path.with_name(path.name + "-keys"))
         # Rows as they lie on disk, still sealed; thrown away whenever a key goes.
         self._boxes: dict[bytes, tuple[int, bytes]] = {}
@@ -62,7 +62,9 @@ class HalfSafe:
         bucket = grant[0]
         generation, key = self._newest(bucket)
         if not self._db.in_transaction:
+            self.fresh = []
             self._run("BEGIN IMMEDIATE")
+        self.fresh.append(grant)
         values = (grant, bucket, generation, seal_half(key, grant, half))
         self._run("INSERT OR REPLACE INTO half VALUES (?, ?, ?, ?)", values)
 

@@ -439,6 +439,25 @@ def test_destruction_that_the_disk_refuses_is_tried_again(tmp_path: Path, monkey
     asyncio.run(story())
 
 
+def test_half_whose_grant_was_not_written_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with in_process(tmp_path) as relay:
+            grant, keeper = Grant(), relay.keeper
+
+            def refuse() -> None:
+                raise StorageRefused
+
+            monkeypatch.setattr(keeper.store, "commit", refuse)
+            with pytest.raises(StorageRefused):
+                await store_half(relay, grant)
+            assert keeper.safe.count() == 0
+            monkeypatch.undo()
+            await store_half(relay, grant)
+            assert keeper.safe.get(grant.number) == grant.half
+
+    asyncio.run(story())
+
+
 def test_helper_that_dies_is_replaced(tmp_path: Path) -> None:
     async def story() -> None:
         async with in_process(tmp_path) as relay:
