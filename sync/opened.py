@@ -4,19 +4,31 @@ allowed an offline visit; gone when this object is."""
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from sync import envelope
+from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable, Seen
+from sync.wire import Message
 from vault.attachment import open_file, seal_file
 from vault.channel import ZERO, encode_changes, own_sender_key
 from vault.document import Conflict, Document, Value
-from vault.errors import AccessEnded, ForeignChange, NotFound, Replayed, RightMissing, VerificationFailed
+from vault.errors import (
+    AccessEnded,
+    ForeignChange,
+    NotFound,
+    RelayContradiction,
+    Replayed,
+    RightMissing,
+    VerificationFailed,
+)
+from vault.late import fitted, touched
 from vault.outbox import Outbox
 from vault.primitives import make_id, make_key
 from vault.replica import Edit, conflicts, edit, flatten
@@ -36,12 +48,14 @@ class OpenDocument:
         self._exchange = exchange
         self._vault = vault
         self._unlocked = unlocked
-        self._channel = vault.visiting.channel(unlocked)
-        self._seen = Seen()
         self._actor = make_id()
+        self._channel = replace(vault.visiting.channel(unlocked), own=self._actor)
+        self._seen = Seen()
+        self._links = [ZERO]  # the channel's chain at every position
         self._names: dict[bytes, tuple[str, int]] = {}
         self._outbox = Outbox(vault)
         self._mailboxes = MailboxStore(vault.store)
+        self._since = (vault.clock(), monotonic())
         self.id = unlocked.item.document.hex()
         self.visit_id = unlocked.visit.number.hex()
         self.patient = unlocked.visit.patient
@@ -74,22 +88,49 @@ class OpenDocument:
 
     def refresh(self) -> bool:
         """Take what is new in the channel; whether anything was. AccessEnded when it is closed to this reader."""
-        self._still_open()
-        unlocked = self._unlocked
-        item, content, visit = unlocked.item, unlocked.content, unlocked.visit
-        messages, seen = self._exchange.read_channel(
-            visit.relay, visit.relay_key, item.mailbox, content.read, self._seen
-        )
-        changed = False
-        for message in messages:
-            with suppress(Replayed):
-                changed |= self._take(message.body)
-        self._seen = seen
-        if not self._channel.save:
-            raise VerificationFailed("the document's edition is not in its channel")
-        if changed:
-            self._vault.visiting.keep(unlocked, self._channel.save)
-        return changed
+        with self._exchange.lock:
+            self._still_open()
+            if self.offline:
+                self._go_online()
+            unlocked = self._unlocked
+            item, content, visit = unlocked.item, unlocked.content, unlocked.visit
+            messages, seen = self._exchange.read_channel(
+                visit.relay, visit.relay_key, item.mailbox, content.read, self._seen
+            )
+            opening = not self._channel.save
+            changed = False
+            for message in messages:
+                link = wire.extend_chain(self._links[-1], message.index, message.time, message.body_hash)
+                with suppress(Replayed):
+                    changed |= self._take(message)
+                self._links.append(link)
+            self._seen = seen
+            if not self._channel.save:
+                raise VerificationFailed("the document's edition is not in its channel")
+            if opening:
+                self._vault.visiting.keep(unlocked, self._channel.save)
+            elif changed:
+                self._vault.visiting.rewrite_kept(unlocked, self._channel.save)
+            return changed
+
+    def _go_online(self) -> None:
+        """From a kept copy to the channel itself; what was written meanwhile must be in it first."""
+        if self._unlocked.visit.relay in self._exchange.push().unreachable:
+            raise RelayUnreachable("the relay does not answer", hint="The copy kept on this device is shown.")
+        self._channel = replace(self._vault.visiting.channel(self._unlocked), own=self._actor)
+        self._seen, self._links, self.offline = Seen(), [ZERO], False
+
+    def write_again(self) -> None:
+        """What this device wrote into an earlier epoch and the relay did not take, into this one."""
+        with self._exchange.lock:
+            for draft in self._outbox.drafts(self._unlocked.visit, self._unlocked.item):
+                kept = json.loads(draft.edits)
+                edits: list[Edit] = [(op, tuple(path), *value) for op, path, *value in kept["edits"]]
+                with self._vault.store.transaction():
+                    if self.right == "edit":
+                        self._write(fitted(edits, kept["whole"], flatten(self._channel.save)))
+                    self._outbox.drop_draft(draft)
+            self._exchange.push()
 
     def set_entry(self, entry_id: str | None, kind: str, fields: dict[str, Value]) -> str:
         """Add an entry (`entry_id` None) or amend one; its id. RightMissing without the right to edit."""
@@ -108,7 +149,7 @@ class OpenDocument:
         return entry_id
 
     def add_entries(self, entries: list[tuple[str, dict[str, Value]]]) -> list[str]:
-        """Several new entries (kind, fields) as one change."""
+        """Several new entries (kind, fields) as one change; their ids."""
         ids = [make_id().hex() for _ in entries]
         self.write(
             [
@@ -121,14 +162,13 @@ class OpenDocument:
     def add_file(self, source: Path | bytes, *, media_type: str, name: str) -> str:
         """Attach a file to the document; its SHA-256. It lies sealed at the relay until the patient fetches it."""
         self._need_edit()
-        folder = self._vault.path / "deposits"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        self._still_open()
+        folder = self._folder()
         address, owner, token, key = make_key(), make_key(), make_key(), make_key()
         sealed = seal_file(source, folder / address.hex(), key)
         tokens = [{"token": token, "right": "read", "until": None}]
         arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}"}
-        relay = self._unlocked.visit.relay
-        self._mailboxes.queue(relay, "put_blob", address, arguments)
+        self._outbox.queue_file(self._unlocked.visit, address, arguments)
         fields = {
             "media_type": media_type, "size": sealed.size, "name": name, "key": key.hex(),
             "sealed_sha256": sealed.sealed_sha256, "sealed_size": sealed.sealed_size,
@@ -139,15 +179,22 @@ class OpenDocument:
 
     def write(self, edits: list[Edit]) -> None:
         """One change: sealed at once (the key is not kept), queued, sent when the relay answers."""
-        self._need_edit()
-        self._still_open()
+        with self._exchange.lock:
+            self._need_edit()
+            self._still_open()
+            if self._write(edits):
+                self._exchange.push()
+
+    def _write(self, edits: list[Edit]) -> bool:
+        """Seal and queue one change; whether the edits changed anything."""
         save, change = edit(self._channel.save, self._actor, edits)
         if change is None:
-            return
-        me, device = self._vault.identity.sign, self._vault.device_id
+            return False
+        me, device, now = self._vault.identity.sign, self._vault.device_id, int(self._vault.clock())
         item, content, own = self._unlocked.item, self._unlocked.content, own_sender_key(me.public, device)
         if content.append is None:
             raise RightMissing("this grant is for reading")
+        kept = json.dumps({"edits": edits, "whole": touched(edits, flatten(save))}, ensure_ascii=False)
         with self._vault.store.transaction():
             stored = self._mailboxes.senders(item.mailbox).get(own, (0, ZERO))
             seq, prev = max(stored, self._channel.senders.get(own, (0, ZERO)))
@@ -163,32 +210,29 @@ class OpenDocument:
                 prev=prev,
                 seen=[(item.mailbox, self._seen.count, self._seen.chain)],
                 roster=self._vault.roster_head,
-                time=int(self._vault.clock()),
+                time=now,
                 body=encode_changes([change]),
             )
             self._mailboxes.put_sender(item.mailbox, own, seq + 1, head)
-            self._outbox.queue_change(self._unlocked.visit.relay, item.mailbox, content.append, data)
+            self._outbox.queue_change(self._unlocked.visit, item, content.append, data, kept)
+            self._vault.visiting.rewrite_kept(self._unlocked, save)
         self._channel.save = save
         self._channel.senders[own] = (seq + 1, head)
         self._channel.actors[self._actor] = me.public
-        self._names[change.hash] = (self._vault.identity.name, int(self._vault.clock()))
-        self._vault.visiting.keep(self._unlocked, save)
-        with suppress(RelayUnreachable):
-            self._exchange.push()
+        self._names[change.hash] = (self._vault.identity.name, now)
+        return True
 
     def attachment(self, sha256: str) -> Iterator[bytes]:
         """The file's bytes, fetched sealed, opened chunk by chunk; the sealed copy is removed afterwards."""
         self._still_open()
         fields = flatten(self._channel.save)["attachments"].get(sha256)
-        if fields is None:
-            raise NotFound("this document has no such attachment")
-        folder = self._vault.path / "deposits"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        target = folder / f"{fields['blob']}.visit"
+        if fields is None or not fields.get("blob") or not fields.get("blob_token"):
+            raise NotFound("this document has no such attachment, or it is not at the relay yet")
+        visit = self._unlocked.visit
+        address, token = bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"])
+        target = self._folder() / f"{make_id().hex()}.visit"
         try:
-            self._exchange.fetch(
-                self._unlocked.visit.relay, bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"]), target
-            )
+            self._exchange.fetch(visit.relay, address, token, target, size=fields["sealed_size"], key=visit.relay_key)
             with target.open("rb") as sealed:
                 if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:
                     raise VerificationFailed("the file at the relay is not the one that the document names")
@@ -203,20 +247,31 @@ class OpenDocument:
         self._channel.save = b""
         self._names.clear()
 
-    def _take(self, data: bytes) -> bool:
+    def _take(self, message: Message) -> bool:
+        """Whether the document changed. What is not acceptable is kept as evidence, and the rest goes on."""
+        mailbox = self._unlocked.item.mailbox
         try:
-            inner = envelope.open(self._unlocked.content.key, self._unlocked.item.mailbox, data)
+            inner = envelope.open(self._unlocked.content.key, mailbox, message.body)
+            inner = replace(inner, time=min(inner.time, message.time, int(self._vault.clock())))
+            self._check_seen(inner, message)
             taken = self._channel.take(inner, self._vault.quarantine.merge)
+        except Replayed:
+            raise
         except (VerificationFailed, ForeignChange) as failure:
-            if isinstance(failure, Replayed):
-                raise
-            self._outbox.keep(self._unlocked.item.mailbox, data, failure)
+            self._outbox.keep(mailbox, message.body, failure)
             return False
         if taken.refused is not None:
-            self._outbox.keep(self._unlocked.item.mailbox, data, taken.refused)
+            self._outbox.keep(mailbox, message.body, taken.refused)
         for applied in taken.applied:
             self._names[applied.change.hash] = (applied.author, applied.time)
         return bool(taken.applied)
+
+    def _check_seen(self, inner: envelope.Inner, message: Message) -> None:
+        """What the writer saw of this channel is what this reader sees; a mismatch is kept as evidence."""
+        for address, count, chain in inner.seen:
+            if address == inner.channel and (count >= message.index or self._links[count] != chain):
+                failure = RelayContradiction("a writer states another history of this channel", reason="seen")
+                self._outbox.keep(address, message.body, failure)
 
     def _who(self, actor: bytes, change: bytes) -> tuple[str, str]:
         name, moment = self._names.get(change, ("", 0))
@@ -229,8 +284,15 @@ class OpenDocument:
         if self.right != "edit":
             raise RightMissing("this grant is for reading")
 
+    def _folder(self) -> Path:
+        folder = self._vault.path / "deposits"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
     def _still_open(self) -> None:
-        if self._vault.clock() >= self.until:
+        opened, then = self._since
+        # A clock that is turned back while the document is open prolongs nothing.
+        if max(self._vault.clock(), opened + monotonic() - then) >= self.until:
             self.close()
             self._vault.visiting.close_ended()
             raise AccessEnded("this grant is over", until=self.until)

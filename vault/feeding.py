@@ -12,19 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vault.attachment import open_file, seal_file
+from vault.certificate import refuse_payer
 from vault.deposit import MAX_INLINE, Deposit, open_deposit, seal_deposit
-from vault.document import Attachment, Document
-from vault.errors import InputRefused, Malformed, NotFound, VaultError, VerificationFailed
+from vault.document import CLINICAL, Attachment, Document
+from vault.errors import InputRefused, Malformed, NotFound, RoleDenied, VaultError, VerificationFailed
 from vault.identity import Card
+from vault.keys import sync_folder
 from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_state, to_document, to_state
 from vault.store.grants import GrantStore
 from vault.store.mailboxes import MailboxStore
+from vault.store.outbox import OutboxStore
 
 if TYPE_CHECKING:
     from vault.vault import Vault
 
 MAX_INLINE_TOTAL = 600 << 10
+MAX_QUEUED = 100_000
+DAY = 86_400
+MAX_A_DAY = 200  # deposits of one sender that are filed without the holder's word
+MAX_WAITING_OF_ONE, MAX_WAITING = 50, 500  # whoever has the card may send; nobody may fill the vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Feeding:
         self._store = vault.store
         self._grants = GrantStore(vault.store)
         self._mailboxes = MailboxStore(vault.store)
+        self._outbox = OutboxStore(vault.store)
         self._folder = vault.path / "deposits"
 
     # Making
@@ -67,24 +75,18 @@ class Feeding:
         """Queue a document for somebody's inbox; its unique id is returned. Nothing of it stays readable here."""
         if card.inbox is None or card.deposit is None or not card.relay:
             raise InputRefused("this card has no inbox", hint="ask for a new card, made after a first sync")
-        unique = document.source_id or f"deposit:{make_key().hex()}"
+        if {attachment.sha256 for attachment in document.attachments} != files.keys():
+            raise InputRefused("every attachment comes with its file, and every file with its attachment")
+        if self._outbox.queued() >= MAX_QUEUED:
+            raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
+        unique = _unique(document.source_id) if document.source_id else f"deposit:{make_key().hex()}"
         with self._store.transaction():
             described, small = [], 0
             for attachment in document.attachments:
-                small += attachment.size
-                inline = attachment.size <= MAX_INLINE and small <= MAX_INLINE_TOTAL
-                fields = (
-                    self._inline(files[attachment.sha256]) if inline else self._blob(files[attachment.sha256], card)
-                )
-                described.append(
-                    {
-                        "sha256": bytes.fromhex(attachment.sha256),
-                        "media_type": attachment.media_type,
-                        "name": attachment.name,
-                        "size": attachment.size,
-                        **fields,
-                    }
-                )
+                inline = attachment.size <= min(MAX_INLINE, MAX_INLINE_TOTAL - small)
+                small += attachment.size if inline else 0
+                source = files[attachment.sha256]
+                described.append(self._inline(source, attachment) if inline else self._blob(source, attachment, card))
             entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
             state = to_state(replace(document, source_id=unique, entries=entries))
             sealed = seal_deposit(
@@ -99,25 +101,31 @@ class Feeding:
                 files=described,
                 now=int(self._vault.clock()),
             )
-            self._mailboxes.queue(card.relay, "append", card.inbox, {"token": card.deposit}, sealed)
+            arguments = {"token": card.deposit, "relay_key": card.relay_key}
+            self._outbox.queue(card.relay, "append", card.inbox, arguments, sealed)
         return unique
 
-    def _inline(self, source: bytes | Path) -> dict[str, Any]:
+    def _inline(self, source: bytes | Path, attachment: Attachment) -> dict[str, Any]:
         data = source if isinstance(source, bytes) else source.read_bytes()
-        return {
+        if hashlib.sha256(data).hexdigest() != attachment.sha256:
+            raise InputRefused("a file is not the one that its attachment names")
+        return _stated(attachment, len(data)) | {
             "inline": data, "blob": None, "token": None, "key": None, "sealed_sha256": None, "sealed_size": 0,
         }  # fmt: skip
 
-    def _blob(self, source: bytes | Path, card: Card) -> dict[str, Any]:
+    def _blob(self, source: bytes | Path, attachment: Attachment, card: Card) -> dict[str, Any]:
         """The file sealed under a key of its own, to be put at the recipient's relay before the deposit."""
         address, owner, token, key = make_key(), make_key(), make_key(), make_key()
         self._folder.mkdir(mode=0o700, exist_ok=True)
         target = self._folder / address.hex()
         sealed = seal_file(source, target, key)
+        if sealed.sha256 != attachment.sha256:
+            target.unlink(missing_ok=True)
+            raise InputRefused("a file is not the one that its attachment names")
         tokens = [{"token": token, "right": "read", "until": None}]
-        arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}"}
-        self._mailboxes.queue(card.relay, "put_blob", address, arguments)
-        return {
+        arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}", "relay_key": card.relay_key}
+        self._outbox.queue(card.relay, "put_blob", address, arguments)
+        return _stated(attachment, sealed.size) | {
             "inline": None,
             "blob": address,
             "token": token,
@@ -137,12 +145,36 @@ class Feeding:
             raise Malformed(f"not a document: {failure}") from failure
         deposit_id = hash32(deposit.sender.id + deposit.unique.encode())[:16]
         title = str(deposit.state["meta"].get("title", ""))[:500]
-        people, sender = self._vault.people, deposit.sender
-        known = people.get(sender.id) is not None or people.vouched(sender, deposit.certificate)
+        if self._grants.deposit(deposit_id) is not None:
+            return deposit_id.hex(), "repeated", title
+        sealed = [file for file in deposit.files if file["blob"] is not None]
+        if sealed and self._mailboxes.inbox(deposit.relay) is None:
+            raise VerificationFailed("files of this deposit lie at a relay where this vault has no inbox")
+        now, sender = int(self._vault.clock()), deposit.sender
+        known, why = self._is_known(deposit, now), ""
+        if known and self._grants.taken_since(sender.id, now - DAY) >= MAX_A_DAY:
+            known, why = False, "too-many"
+        if not known:
+            theirs, everybody = self._grants.waiting(sender.id)
+            if theirs >= MAX_WAITING_OF_ONE or everybody >= MAX_WAITING:
+                raise InputRefused("too many deposits wait already", limit=MAX_WAITING_OF_ONE)
         state = "known" if known else "waiting"
-        now = int(self._vault.clock())
-        fresh = self._grants.add_deposit(deposit_id, sender.id, sender.name, sender.role, title, statement, now, state)
-        return deposit_id.hex(), state if fresh else "repeated", title
+        name = self._name(deposit)
+        self._grants.add_deposit(deposit_id, sender.id, name, sender.role, title, statement, now, state, why)
+        return deposit_id.hex(), state, title
+
+    def _is_known(self, deposit: Deposit, now: int) -> bool:
+        """Whether it may be filed without the holder's word."""
+        people, sender = self._vault.people, deposit.sender
+        person = people.get(sender.id)
+        if is_payer(sender.role) or (person is not None and is_payer(person.role)):
+            return False
+        return person is not None or people.vouched(sender, deposit.certificate)
+
+    def _name(self, deposit: Deposit) -> str:
+        """How the holder knows the sender; what the card says otherwise."""
+        person = self._vault.people.get(deposit.sender.id)
+        return person.name if person else deposit.sender.name
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Deposits of people whom this vault does not know, oldest first."""
@@ -159,6 +191,8 @@ class Feeding:
 
     def accept(self, deposit_id: str) -> None:
         """The holder takes it: the next sync files it."""
+        if deposit_id not in {item.id for item in self.waiting()}:
+            raise NotFound("no such deposit waits", wanted=deposit_id)
         self._grants.settle_deposit(bytes.fromhex(deposit_id), "known", None)
 
     def refuse(self, deposit_id: str) -> None:
@@ -177,17 +211,30 @@ class Feeding:
             for sha256, file, fields in _sealed_files(deposit)
         )
 
+    def all_fetches(self) -> tuple[Fetch, ...]:
+        """Every file that is still to be fetched."""
+        deposits = [fetch for deposit_id in self.to_file() for fetch in self.fetches(deposit_id)]
+        return (*deposits, *self.missing_files())
+
     def missing_files(self) -> tuple[Fetch, ...]:
         """Files that grantees attached to shared documents and that are still at the relay alone."""
         found = []
-        for document_id, relay in self._mailboxes.shared():
-            for sha256, fields in self._vault.documents.flat(document_id.hex())["attachments"].items():
-                if fields.get("blob") and not self._vault.sealed_path(fields["sealed_sha256"]).exists():
-                    self._folder.mkdir(mode=0o700, exist_ok=True)
-                    address, token = bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"])
-                    target = self._folder / fields["blob"]
-                    found.append(Fetch(relay, address, token, target, sha256, fields))
+        for document, sha256, relay in self._mailboxes.wanted():
+            fields = self._attached(document, sha256)
+            if fields is None or self._vault.sealed_path(fields["sealed_sha256"]).exists():
+                self._mailboxes.got(document, sha256)  # removed from the document meanwhile, or here already
+                continue
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            address, token = bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"])
+            found.append(Fetch(relay, address, token, self._folder / fields["blob"], sha256, fields))
         return tuple(found)
+
+    def _attached(self, document: bytes, sha256: str) -> dict[str, Any] | None:
+        """The fields of a file that lies at a relay, if the document still names it."""
+        if not self._vault.documents.exists(document.hex()):
+            return None
+        fields = self._vault.documents.flat(document.hex())["attachments"].get(sha256)
+        return fields if fields and fields.get("blob") and fields.get("blob_token") else None
 
     def take_file(self, fetched: Fetch) -> None:
         """Keep a fetched file when it is the one that the document names; VerificationFailed otherwise, and it goes."""
@@ -203,6 +250,7 @@ class Feeding:
             fetched.target.unlink(missing_ok=True)
             raise
         fetched.target.rename(self._vault.sealed_path(fields["sealed_sha256"]))
+        sync_folder(self._vault.path / "attachments")
 
     def file(self, deposit_id: str) -> tuple[str, Document]:
         """File a deposit as a document of this vault: (document id, document). Twice adds nothing."""
@@ -231,11 +279,14 @@ class Feeding:
 
     def _document(self, deposit: Deposit, source: str) -> Document:
         stated = to_document({**deposit.state, "attachments": {}})
-        by = deposit.sender.name
+        by = self._name(deposit)
         # Who signed is shown whatever the document states of its author.
-        author = stated.author if by in stated.author else f"{stated.author} ({by})" if stated.author else by
+        author = by if stated.author in ("", by) else f"{stated.author[:700]} ({by})"
         attachments = tuple(_attachment(file) for file in deposit.files if file["inline"] is not None)
-        return replace(stated, id="", source_id=source, author=author[:1000], attachments=attachments)
+        # Never a section of the health profile, whatever it says: that is the holder's own.
+        return replace(
+            stated, id="", kind=CLINICAL, source_id=source, author=author, conflicts=(), attachments=attachments
+        )
 
     def _opened(self, deposit_id: str) -> Deposit:
         row = self._grants.deposit(bytes.fromhex(deposit_id))
@@ -245,7 +296,33 @@ class Feeding:
 
 
 def _attachment(file: Mapping[str, Any]) -> Attachment:
-    return Attachment(file["sha256"].hex(), file["media_type"], file["size"], file["name"])
+    return Attachment(file["sha256"].hex(), file["media_type"], file["size"], plain_name(file["name"]))
+
+
+def plain_name(name: str) -> str:
+    """A file's name from outside, as it is kept: no folders, nothing that a screen would obey."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = "".join(letter for letter in last if letter.isprintable())
+    return "" if plain in (".", "..") else plain
+
+
+def is_payer(role: str) -> bool:
+    try:
+        refuse_payer(role)
+    except RoleDenied:
+        return True
+    return False
+
+
+def _unique(source_id: str) -> str:
+    return source_id if len(source_id) <= 300 else f"hash:{hash32(source_id.encode()).hex()}"
+
+
+def _stated(attachment: Attachment, size: int) -> dict[str, Any]:
+    return {
+        "sha256": bytes.fromhex(attachment.sha256), "media_type": attachment.media_type[:200],
+        "name": attachment.name[:300], "size": size,
+    }  # fmt: skip
 
 
 def _inline_files(deposit: Deposit) -> dict[str, bytes]:
@@ -258,11 +335,10 @@ def _sealed_files(deposit: Deposit) -> list[tuple[str, Mapping[str, Any], dict[s
     for file in deposit.files:
         if file["inline"] is not None:
             continue
-        if any(file[name] is None for name in ("blob", "token", "key", "sealed_sha256")):
-            raise VerificationFailed("a file of this deposit is neither inside nor at a relay")
         fields = {
-            "media_type": file["media_type"], "size": file["size"], "name": file["name"], "key": file["key"].hex(),
-            "sealed_sha256": file["sealed_sha256"].hex(), "sealed_size": file["sealed_size"], "blob": "", "blob_token": "",
+            "media_type": file["media_type"], "size": file["size"], "name": plain_name(file["name"]),
+            "key": file["key"].hex(), "sealed_sha256": file["sealed_sha256"].hex(), "sealed_size": file["sealed_size"],
+            "blob": "", "blob_token": "",
         }  # fmt: skip
         found.append((file["sha256"].hex(), file, fields))
     return found

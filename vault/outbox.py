@@ -1,15 +1,21 @@
-"""What a vault still has to say to relays, and what it remembers of what they said. The rules behind sync/exchange.py."""
+"""What a vault still has to say to relays, and what it remembers of what they said: the rules behind an exchange."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from vault.channel import ZERO, encode_changes, own_sender_key
-from vault.errors import NotFound, RelayContradiction, VaultError
+from vault.channel import MAX_CLAIMS, ZERO, encode_changes, own_sender_key
+from vault.errors import CannotOpen, InputRefused, NotFound, RelayContradiction, VaultError
 from vault.grant import message_type
-from vault.store.mailboxes import Mailbox, MailboxStore, Outgoing
+from vault.primitives import hash32
+from vault.replica import Change
+from vault.store.grants import VisitItem, VisitRow
+from vault.store.mailboxes import Mailbox, MailboxStore
+from vault.store.outbox import Draft, OutboxStore, Outgoing
 
 if TYPE_CHECKING:
     from vault.vault import Vault
@@ -18,9 +24,16 @@ if TYPE_CHECKING:
 class Signed(Protocol):
     """A relay's signed word, whole, as evidence."""
 
+    @property
+    def count(self) -> int: ...
+    @property
+    def chain(self) -> bytes: ...
     def encode(self) -> bytes: ...
 
 
+MAX_QUEUED = 100_000
+MAX_BATCH = 400_000  # bytes of changes in one envelope, unless one alone is larger
+CLOSED = (403, 404, 410)  # how a relay says that a channel is closed
 Sealer = Callable[..., tuple[bytes, bytes]]
 """sync.envelope.seal, handed in: the vault does not know how an envelope is made."""
 
@@ -30,22 +43,39 @@ class Outbox:
         self._vault = vault
         self._store = vault.store
         self._mailboxes = MailboxStore(vault.store)
+        self._queue = OutboxStore(vault.store)
 
     def collect(self) -> None:
-        """Queue the changes that this device made to documents with an open channel; the others need no envelope."""
+        """Queue the changes that this device made to documents with an open channel; the others need no envelope.
+
+        Many changes of one document go into one envelope, up to its size.
+        """
+        documents, me = self._vault.documents, self._vault.identity.sign.public
         with self._store.transaction():
-            for document_id, epoch, change in self._vault.documents.unpushed():
+            for document_id in {document_id for document_id, *_ in documents.unpushed()}:
+                channel = self._mailboxes.channel(bytes.fromhex(document_id))
+                if channel is not None:
+                    self._vault.sharing.publish(document_id, channel.relay)
+            waiting = documents.unpushed()
+            for (document_id, epoch, author), made in groupby(waiting, key=lambda row: (row[0], row[1], row[3])):
                 channel = self._mailboxes.channel(bytes.fromhex(document_id))
                 if channel is not None and channel.epoch == epoch and channel.append is not None:
+                    changes = [change for _, _, change, _ in made]
+                    for actor in {change.actor for change in changes}:
+                        self._mailboxes.put_actor(channel.address, actor, me)
+                    named = "" if author == self._vault.holder_name else author
                     arguments = {"type": "change", "token": channel.append}
-                    self._mailboxes.queue(channel.relay, "seal", channel.address, arguments, encode_changes([change]))
-                self._vault.documents.set_pushed(change.hash)
+                    for batch in _batches(changes):
+                        body = encode_changes(batch, named)
+                        self._queue.queue(channel.relay, "seal", channel.address, arguments, body)
+            documents.set_all_pushed()
 
-    def next(self, limit: int) -> list[Outgoing]:
-        return self._mailboxes.outgoing(limit)
+    def first(self, silent: Collection[str], held: Collection[bytes]) -> Outgoing | None:
+        """The next call: not for a silent relay, not about an address or for a grant that is held back."""
+        return self._queue.first(silent, held)
 
     def queued(self) -> int:
-        return self._mailboxes.queued()
+        return self._queue.queued()
 
     def seal(self, item: Outgoing, sealer: Sealer) -> Outgoing:
         """Seal a queued body into its envelope, once: the bytes are kept before they are sent."""
@@ -74,55 +104,99 @@ class Outbox:
             )
             self._mailboxes.put_sender(item.address, own, seq + 1, head)
             arguments = {"token": item.arguments["token"]}
-            self._mailboxes.become(item.id, "append", arguments, data)
-        return Outgoing(item.id, item.relay, "append", item.address, arguments, data)
+            self._queue.become(item.id, "append", arguments, data)
+        return replace(item, verb="append", arguments=arguments, payload=data)
 
-    def sent(self, outgoing_id: int) -> None:
-        self._mailboxes.sent(outgoing_id)
+    def sent(self, item: Outgoing) -> None:
+        """The relay answered: the call is forgotten, and what was only kept for it."""
+        with self._store.transaction():
+            self._queue.sent(item.id)
+            if "draft" in item.arguments:
+                self._queue.drop_draft(item.arguments["draft"])
+        if "file" in item.arguments:
+            self.file_of(item).unlink(missing_ok=True)
+
+    def refused(self, item: Outgoing, status: int) -> None:
+        """The relay will never take it. What a grantee wrote into a channel that closed is written again later."""
+        with self._store.transaction():
+            self._queue.sent(item.id)
+            if "draft" in item.arguments and status in CLOSED:
+                self._queue.refuse_draft(item.arguments["draft"])
+            elif "draft" in item.arguments:
+                self._queue.drop_draft(item.arguments["draft"])
+        if "file" in item.arguments:
+            self.file_of(item).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove sealed files that were waiting for a call that is not queued any more, left behind by a crash."""
+        folder = self._vault.path / "deposits"
+        if not folder.is_dir():
+            return
+        wanted = self._queue.files() | {fetch.target.name for fetch in self._vault.feeding.all_fetches()}
+        for left in folder.iterdir():
+            if left.name not in wanted:
+                left.unlink(missing_ok=True)
 
     def file_of(self, item: Outgoing) -> Path:
         """The sealed file that a put_blob sends."""
         if "file" in item.arguments:
             return self._vault.path / str(item.arguments["file"])
-        state = self._vault.documents.flat(item.arguments["document"].hex())
-        fields = state["attachments"].get(item.arguments["sha256"])
-        if fields is None:
-            raise NotFound("the attachment of a queued file is gone")
-        return self._vault.sealed_path(fields["sealed_sha256"])
+        return self._vault.sealed_path(str(item.arguments["sealed"]))
 
-    def queue_change(self, relay: str, address: bytes, token: bytes, data: bytes) -> None:
-        """An envelope that is sealed already: a professional's, whose key is not kept."""
-        self._mailboxes.queue(relay, "append", address, {"token": token}, data)
+    def queue_change(self, visit: VisitRow, item: VisitItem, token: bytes, data: bytes, edits: str) -> None:
+        """An envelope that is sealed already: a professional's, whose key is not kept. `edits` are kept until the relay
+        has taken it."""
+        if self._queue.queued() >= MAX_QUEUED:
+            raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
+        draft = self._queue.add_draft(visit.number, item.document, item.epoch, edits)
+        arguments = {"token": token, "relay_key": visit.relay_key, "draft": draft}
+        self._queue.queue(visit.relay, "append", item.mailbox, arguments, data)
+
+    def queue_file(self, visit: VisitRow, address: bytes, arguments: Mapping[str, Any]) -> None:
+        """A sealed file of a professional, for the relay of the grant."""
+        self._queue.queue(visit.relay, "put_blob", address, {**arguments, "relay_key": visit.relay_key})
+
+    def drafts(self, visit: VisitRow, item: VisitItem) -> list[Draft]:
+        """What this device wrote into earlier epochs of a document and the relay did not take."""
+        drafts = self._queue.drafts(visit.number, item.document)
+        return [draft for draft in drafts if draft.refused and draft.epoch < item.epoch]
+
+    def drop_draft(self, draft: Draft) -> None:
+        self._queue.drop_draft(draft.id)
 
     # What relays said
 
     def mailboxes(self) -> list[Mailbox]:
         return self._mailboxes.to_pull()
 
-    def expect(self, address: bytes, count: int, chain: bytes) -> None:
+    def expect(self, address: bytes, checkpoint: Signed) -> None:
         """The relay signed this of an own mailbox when it took a message: the pull must come to the same."""
-        if self._mailboxes.mailbox(address) is not None:
-            known = self._mailboxes.link(address, count)
-            if known is not None and known != chain:
-                raise RelayContradiction("two histories signed by one relay", reason="fork")
-            self._mailboxes.remember(address, count, chain)
+        if self._mailboxes.mailbox(address) is None:
+            return
+        self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
+        self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
 
     def check_link(self, address: bytes, position: int, chain: bytes, checkpoint: Signed) -> None:
-        """RelayContradiction when the relay signed another chain for this position before."""
-        known = self._mailboxes.link(address, position)
-        if known is not None and known != chain:
-            raise RelayContradiction(
-                "two histories signed by one relay", reason="fork", evidence=checkpoint.encode().hex()
-            )
+        """RelayContradiction when this vault knows another chain for this position."""
+        self._compare(address, position, chain, checkpoint)
 
-    def compare_seen(self, seen: Sequence[tuple[bytes, int, bytes]], position: int) -> None:
-        """What another device saw of this mailbox before it wrote must be what this one sees."""
+    def _compare(self, address: bytes, position: int, chain: bytes, checkpoint: Signed) -> None:
+        known = self._mailboxes.link(address, position)
+        if known is not None and known[0] != chain:
+            both = known[1] + checkpoint.encode()
+            raise RelayContradiction("two histories signed by one relay", reason="fork", evidence=both.hex())
+
+    def compare_seen(self, mailbox: bytes, seen: Sequence[tuple[bytes, int, bytes]], position: int) -> None:
+        """What another device saw of this mailbox before it wrote must be what this one sees.
+
+        A mismatch is no proof: either the relay shows two histories, or the writer lies.
+        """
         for address, count, chain in seen:
-            if count >= position:
-                raise RelayContradiction("the relay shows others a longer history", reason="withheld")
+            if address != mailbox:
+                continue
             known = self._mailboxes.link(address, count)
-            if known is not None and known != chain:
-                raise RelayContradiction("the relay shows others another history", reason="fork")
+            if count >= position or (known is not None and known[0] != chain):
+                raise RelayContradiction("a writer states another history of this channel", reason="seen")
 
     def advance(self, address: bytes, count: int, chain: bytes) -> None:
         self._mailboxes.advance(address, count, chain)
@@ -131,15 +205,32 @@ class Outbox:
         self._mailboxes.set_state(address, "done")
 
     def keep(self, address: bytes, envelope: bytes, failure: VaultError) -> None:
+        """As evidence. What does not open with the channel's key proves nothing: its hash is enough."""
         now = int(self._vault.clock())
-        self._mailboxes.keep_evidence(address, envelope, failure.code, str(failure), now)
+        kept = hash32(envelope) if isinstance(failure, CannotOpen) else envelope
+        if not self._queue.keep_evidence(address, kept, failure.code, str(failure)[:500], now):
+            self._queue.keep_evidence(address, hash32(envelope), failure.code, str(failure)[:500], now)
 
     def contradiction(self, address: bytes, failure: RelayContradiction) -> None:
-        evidence = bytes.fromhex(str(failure.facts.get("evidence", "")))
-        self.keep(address, evidence, failure)
+        self.keep(address, bytes.fromhex(str(failure.facts.get("evidence", ""))), failure)
 
     def writer_name(self, address: bytes, signer: bytes) -> str:
         return self._mailboxes.writers(address).get(signer, ("", "", ""))[0]
 
     def type_of(self, statement: bytes) -> str:
         return message_type(statement)
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """The changes in order, as many in one envelope as go into it."""
+    batch: list[Change] = []
+    size = 0
+    for change in changes:
+        cost = len(change.data) + 40 * len(change.deps) + 200
+        if batch and (size + cost > MAX_BATCH or len(batch) >= MAX_CLAIMS):
+            yield batch
+            batch, size = [], 0
+        batch.append(change)
+        size += cost
+    if batch:
+        yield batch

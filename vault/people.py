@@ -20,6 +20,7 @@ from vault.identity import Card, Identity, derive_safety_number, make_card, prin
 from vault.primitives import make_key
 from vault.store.connection import Store
 from vault.store.mailboxes import MailboxStore
+from vault.store.outbox import OutboxStore
 from vault.store.people import PeopleStore, PersonRow
 
 
@@ -44,6 +45,7 @@ class People:
         self._store = store
         self._people = PeopleStore(store)
         self._mailboxes = MailboxStore(store)
+        self._outbox = OutboxStore(store)
         self._identity = identity
         self._clock = clock
 
@@ -61,7 +63,7 @@ class People:
                 address, owner, deposit = make_key(), make_key(), make_key()
                 self._mailboxes.add(address, url, "inbox", owner=owner, append=deposit)
                 tokens = [{"token": deposit, "right": "append", "until": None}]
-                self._mailboxes.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
+                self._outbox.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
 
     def relay(self) -> tuple[str, bytes] | None:
         """(url, verify key) of the remembered relay."""
@@ -107,6 +109,9 @@ class People:
         if read.id == self._identity.id:
             raise InputRefused("this is your own card")
         now = int(self._clock())
+        known = self._people.person(read.id)
+        if known is not None and read_card(known.card).made > read.made:
+            read = read_card(known.card)  # an old card, shown again, leads nowhere that its owner gave up
         with self._store.transaction():
             if authority is not None:
                 self.pin_authority(authority)

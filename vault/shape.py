@@ -137,6 +137,8 @@ def _check_attachment(sha256: str, fields: Any) -> None:
         value = fields.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_WHOLE:
             raise InputRefused(f"the attachment's {name} is not a size")
+    if not all(fields.get(name, "") == "" or _SHA.fullmatch(fields[name]) for name in ("blob", "blob_token")):
+        raise InputRefused("the attachment's place at a relay is not one")
     if "media_type" not in fields or not all(_SHA.fullmatch(fields.get(name, "")) for name in ("key", "sealed_sha256")):
         raise InputRefused("the attachment has no usable key or hash")
 

@@ -262,6 +262,7 @@ def _take_up_again(store: Store, head: Head) -> None:
     """A copy was put back: no replica may be written under an actor that may have gone on elsewhere."""
     with store.transaction():
         store.run("UPDATE replica SET actor = randomblob(16)")
+        store.run("UPDATE mailbox SET branch = NULL")
     head.accept()
 
 
@@ -303,8 +304,7 @@ def _entered(path: Path, wait: float, *, create: bool = False) -> Iterator[int]:
     try:
         _wait_for(busy, wait)
         # Whoever finds the vault busy can ask this process to lock it.
-        os.ftruncate(busy, 0)
-        os.pwrite(busy, b"%d\n" % os.getpid(), 0)
+        os.pwrite(busy, b"%-10d\n" % os.getpid(), 0)  # of one length: nothing of a former number stays behind
         yield busy
     except BaseException:
         os.close(busy)

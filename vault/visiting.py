@@ -7,11 +7,11 @@ allowed an offline visit, the document key never touches the disk here. Normativ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vault.channel import Channel
-from vault.errors import AccessEnded, Expired, NotFound, Replayed
+from vault.errors import AccessEnded, Expired, InputRefused, NotFound, Replayed
 from vault.grant import (
     CONTENT,
     Content,
@@ -31,10 +31,12 @@ from vault.store.mailboxes import MailboxStore
 if TYPE_CHECKING:
     from vault.vault import Vault
 
+MAX_OPEN_OF_ONE, MAX_OPEN = 200, 10_000  # whoever has a professional's card may send grants
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A grant received, as people see it. `state`: open, ended; `opened`: when each document was last opened, or None."""
+    """A grant received, as people see it. `state`: open, ended; `opened`: when each document was last opened."""
 
     id: str
     patient: str
@@ -87,10 +89,17 @@ class Visiting:
         number = package.fields["number"]
         if self._grants.visit(number) is not None:
             raise Replayed("this grant came before")
+        theirs, all_open = self._grants.open_from(package.fields["issuer_sign"])
+        if theirs >= MAX_OPEN_OF_ONE or all_open >= MAX_OPEN:
+            raise InputRefused("too many open grants", limit=MAX_OPEN_OF_ONE)
+        row, items = self._row(package), [_item(number, item, wrap) for item, wrap in _pairs(package)]
+        if over:
+            row, items = (
+                replace(row, state="ended", half=None, reader=None),
+                [replace(item, wrap=None) for item in items],
+            )
         with self._store.transaction():
-            self._grants.add_visit(self._row(package), [_item(number, item, wrap) for item, wrap in _pairs(package)])
-            if over:
-                self._grants.end_visit(number)
+            self._grants.add_visit(row, items)
         return self._need_visit(number)
 
     def renew(self, statement: bytes) -> Visit:
@@ -100,17 +109,21 @@ class Visiting:
         if visit is None or visit.state != "open":
             raise NotFound("a renewal of a grant that is not open here")
         renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
-        tags = {item.document: item.tag for item in self._grants.visit_items(number)}
-        with self._store.transaction():
-            for item, wrapped in zip(renewal.items, renewal.wraps, strict=True):
-                if tags.get(item.document) != item.tag:
-                    raise NotFound("a renewal of a document that was not granted")
-                self._grants.put_visit_item(_item(number, item, wrapped))
+        known = {item.document: item for item in self._grants.visit_items(number)}
+        for item in renewal.items:
+            here = known.get(item.document)
+            if here is None or here.tag != item.tag:
+                raise NotFound("a renewal of a document that was not granted")
+            if item.epoch <= here.epoch:
+                raise Replayed("a renewal of an epoch that is over")
+        pairs = zip(renewal.items, renewal.wraps, strict=True)
+        self._grants.put_visit_items([_item(number, item, wrapped) for item, wrapped in pairs])
         return self._need_visit(number)
 
     def grants(self) -> tuple[Visit, ...]:
         """Newest first, ended ones too."""
-        return tuple(self._visit(row) for row in self._grants.visits())
+        items = self._grants.all_visit_items()
+        return tuple(self._visit(row, items.get(row.number, [])) for row in self._grants.visits())
 
     def find(self, prefix: str) -> tuple[Visit, str | None]:
         """A grant by its id, or a document of one: (grant, document id or None). Open ones before ended ones."""
@@ -124,7 +137,7 @@ class Visiting:
             if len(documents) == 1:
                 document = documents.pop()
                 row = self._grants.visits_of(bytes.fromhex(document))[0]
-                return self._visit(row), document
+                return self._visit(row, self._grants.visit_items(row.number)), document
         raise NotFound(f"no granted document fits {prefix!r}", wanted=prefix)
 
     # Opening
@@ -135,10 +148,12 @@ class Visiting:
         number = bytes.fromhex(visit_id)
         visit = self._open_row(number)
         wanted = {bytes.fromhex(document) for document in document_ids}
-        items = tuple(i for i in self._grants.visit_items(number) if not wanted or i.document in wanted)[:MAX_TAGS]
+        items = tuple(i for i in self._grants.visit_items(number) if i.document in wanted)
         if not items or visit.reader is None:
             raise NotFound("this grant holds no such document")
-        counter, fresh = self._grants.next_counter(number), BoxKey.make()
+        if len(items) > MAX_TAGS:
+            raise InputRefused(f"one opening is of at most {MAX_TAGS} documents", count=len(items))
+        counter, fresh = self._grants.next_counter(number, self._now()), BoxKey.make()
         request = make_request(
             self._vault.identity,
             issuer_box=visit.issuer_box,
@@ -178,12 +193,20 @@ class Visiting:
 
     def keep(self, unlocked: Unlocked, replica: bytes) -> None:
         """Keep an opened document for the time that the patient allowed, never past the end; nothing otherwise."""
-        visit = unlocked.visit
+        visit, now = unlocked.visit, self._now()
         if visit.offline > 0:
-            until = min(visit.until, self._now() + visit.offline)
-            self._grants.keep(
-                visit.number, unlocked.item.document, CONTENT.encode(unlocked.content.fields()), replica, until
-            )
+            content = CONTENT.encode(unlocked.content.fields())
+            until = min(visit.until, now + visit.offline)
+            self._grants.keep(visit.number, unlocked.item.document, content, replica, until, now)
+
+    def rewrite_kept(self, unlocked: Unlocked, replica: bytes) -> None:
+        """What was written into a document that is kept. Reading or writing again does not prolong the keeping."""
+        self._grants.rewrite_kept(unlocked.visit.number, unlocked.item.document, replica)
+
+    def moved(self, unlocked: Unlocked) -> bool:
+        """Whether a renewal came since: the document has a later epoch than the one that was opened."""
+        items = {item.document: item for item in self._grants.visit_items(unlocked.visit.number)}
+        return items[unlocked.item.document].epoch > unlocked.item.epoch
 
     def channel(self, unlocked: Unlocked) -> Channel:
         """The channel of an opened document, to be followed from its edition."""
@@ -208,13 +231,17 @@ class Visiting:
         over = self._grants.past_end(now)
         for number in over:
             self._end(number)
-        self._grants.drop_kept(now)
+        if self._grants.kept_past(now):
+            with self._store.wiping():
+                self._grants.drop_kept(now)
         return tuple(number.hex() for number in over)
 
     def _end(self, number: bytes) -> None:
         with self._store.wiping():
             for mailbox in self._grants.end_visit(number):
                 self._mailboxes.drop(mailbox)
+        for left in (self._vault.path / "deposits").glob("*.visit"):
+            left.unlink(missing_ok=True)  # a sealed file that was being read when this device stopped
 
     # Inside
 
@@ -259,10 +286,9 @@ class Visiting:
         row = self._grants.visit(number)
         if row is None:
             raise NotFound("no such grant")
-        return self._visit(row)
+        return self._visit(row, self._grants.visit_items(number))
 
-    def _visit(self, row: VisitRow) -> Visit:
-        items = self._grants.visit_items(row.number)
+    def _visit(self, row: VisitRow, items: Sequence[VisitItem]) -> Visit:
         return Visit(
             id=row.number.hex(),
             patient=row.patient,

@@ -113,20 +113,21 @@ class Documents:
             ),
         )  # fmt: skip
 
-    def unpushed(self) -> list[tuple[str, int, Change]]:
-        """(document, epoch, change) of every change of this device that is in no envelope yet, in order."""
+    def unpushed(self) -> list[tuple[str, int, Change, str]]:
+        """(document, epoch, change, author) of every change of this device that is in no envelope yet, in order."""
         from vault.replica import Change
 
         rows = self._store.rows(
-            "SELECT document, epoch, hash, actor, seq, deps, bytes FROM change WHERE pushed = 0 ORDER BY document, epoch, seq"
+            "SELECT document, epoch, hash, actor, seq, deps, bytes, author FROM change WHERE pushed = 0"
+            " ORDER BY document, epoch, actor, seq"
         )
         return [
-            (row[0].hex(), row[1], Change(row[2], row[3], row[4], _hashes(row[5]), row[6]))
+            (row[0].hex(), row[1], Change(row[2], row[3], row[4], _hashes(row[5]), row[6]), row[7])
             for row in rows
         ]  # fmt: skip
 
-    def set_pushed(self, change: bytes) -> None:
-        self._store.run("UPDATE change SET pushed = 1 WHERE hash = ?", (change,))
+    def set_all_pushed(self) -> None:
+        self._store.run("UPDATE change SET pushed = 1 WHERE pushed = 0")
 
     def edit(self, document_id: str, edits: Sequence[Edit], *, author: str, time: int) -> None:
         """One change of this device, in the name of `author`: the holder, or whose late change is replayed here."""

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vault.errors import NotFound
 from vault.store.connection import Store
 
 _GIVEN = (
-    'number, person, name, role, body, half, relay_half, reader, owner, relay, "right", purpose, made, until, state, '
-    "ended, receipt, count, chain"
+    "number, person, sign, box, hash, name, role, body, half, relay_half, reader, owner, relay, "
+    '"right", purpose, made, until, state, '
+    "ended, receipt, count, chain, counter"
 )
 _VISIT = (
     'number, issuer_sign, issuer_box, patient, "right", purpose, not_before, until, offline, relay, relay_key, '
     "grant_hash, half, reader, counter, state, received"
 )
+_MANY = 500  # values in one SQL list
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Given:
-    """A grant this vault gave. `state`: active, revoked, ended."""
+    """A grant this vault gave. `state`: active, revoked, ended. `sign` and `box` are the grantee's keys, `hash` the
+    grant's, `counter` that of the last opening that was proven."""
 
     number: bytes
     person: bytes
+    sign: bytes
+    box: bytes
+    hash: bytes
     name: str
     role: str
     body: bytes
@@ -39,6 +47,7 @@ class Given:
     receipt: bytes | None
     count: int
     chain: bytes
+    counter: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,11 @@ class GrantStore:
         self._store = store
 
     def add_given(self, given: Given, items: list[GivenItem]) -> None:
-        marks = ", ".join("?" * 19)
         values = [getattr(given, name) for name in Given.__dataclass_fields__]
+        marks = ", ".join("?" * len(values))
         self._store.run(f"INSERT INTO given ({_GIVEN}) VALUES ({marks})", values)
-        for position, item in enumerate(items):
-            self._store.run(
-                "INSERT INTO given_item VALUES (?, ?, ?, ?, ?)",
-                (given.number, position, item.document, item.tag, item.title),
-            )
+        rows = ((given.number, at, item.document, item.tag, item.title) for at, item in enumerate(items))
+        self._store.run_many("INSERT INTO given_item VALUES (?, ?, ?, ?, ?)", rows)
 
     def given(self, number: bytes) -> Given | None:
         row = self._store.row(f"SELECT {_GIVEN} FROM given WHERE number = ?", (number,))
@@ -127,20 +133,46 @@ class GrantStore:
             )
         ]
 
-    def active_for(self, document: bytes) -> list[Given]:
-        columns = ", ".join(f"given.{name.strip()}" for name in _GIVEN.split(","))
-        rows = self._store.rows(
-            f"SELECT {columns} FROM given JOIN given_item USING (number) "
-            "WHERE given.state = 'active' AND given_item.document = ?",
-            (document,),
-        )
+    def find_given(self, prefix: str) -> list[Given]:
+        """At most two grants whose number begins so (hex)."""
+        rows = self._store.rows(f"SELECT {_GIVEN} FROM given WHERE lower(hex(number)) LIKE ? || '%' LIMIT 2", (prefix,))
         return [Given(*row) for row in rows]
+
+    def active_for(self, documents: Sequence[bytes]) -> dict[bytes, list[tuple[Given, bytes]]]:
+        """document -> (active grant, its tag of the document), for each document that somebody may open."""
+        given: dict[bytes, Given] = {}
+        found: dict[bytes, list[tuple[Given, bytes]]] = {}
+        for start in range(0, len(documents), _MANY):
+            some = documents[start : start + _MANY]
+            rows = self._store.rows(
+                "SELECT document, number, tag FROM given_item JOIN given USING (number) "
+                f"WHERE state = 'active' AND document IN ({', '.join('?' * len(some))}) ORDER BY given.rowid",
+                some,
+            )
+            for document, number, tag in rows:
+                if number not in given:
+                    given[number] = self._need_given(number)
+                found.setdefault(document, []).append((given[number], tag))
+        return found
+
+    def _need_given(self, number: bytes) -> Given:
+        row = self.given(number)
+        if row is None:
+            raise NotFound("no such grant")
+        return row
 
     def items(self, number: bytes) -> list[GivenItem]:
         rows = self._store.rows(
             "SELECT document, tag, title FROM given_item WHERE number = ? ORDER BY position", (number,)
         )
         return [GivenItem(*row) for row in rows]
+
+    def all_items(self) -> dict[bytes, list[GivenItem]]:
+        """The items of every grant, in order."""
+        found: dict[bytes, list[GivenItem]] = {}
+        for row in self._store.rows("SELECT number, document, tag, title FROM given_item ORDER BY number, position"):
+            found.setdefault(row[0], []).append(GivenItem(*row[1:]))
+        return found
 
     def end_given(self, number: bytes, state: str, now: int) -> None:
         """Over: the halves that this vault kept to renew it are forgotten."""
@@ -154,6 +186,10 @@ class GrantStore:
 
     def advance_trace(self, number: bytes, count: int, chain: bytes) -> None:
         self._store.run("UPDATE given SET count = ?, chain = ? WHERE number = ?", (count, chain, number))
+
+    def proven(self, number: bytes, counter: int) -> None:
+        """An opening with this counter was proven: the next one must have a greater."""
+        self._store.run("UPDATE given SET counter = max(counter, ?) WHERE number = ?", (counter, number))
 
     def add_opening(
         self, number: bytes, position: int, time: int, entry: bytes, documents: bytes, why: str, state: str, detail: str
@@ -182,18 +218,18 @@ class GrantStore:
     # Visits: grants received
 
     def add_visit(self, visit: VisitRow, items: list[VisitItem]) -> None:
-        marks = ", ".join("?" * 17)
         values = [getattr(visit, name) for name in VisitRow.__dataclass_fields__]
+        marks = ", ".join("?" * len(values))
         self._store.run(f"INSERT OR IGNORE INTO visit ({_VISIT}) VALUES ({marks})", values)
-        for item in items:
-            self.put_visit_item(item)
+        self.put_visit_items(items)
 
-    def put_visit_item(self, item: VisitItem) -> None:
-        self._store.run(
+    def put_visit_items(self, items: Sequence[VisitItem]) -> None:
+        """New documents of a grant, or later epochs of those that are there."""
+        self._store.run_many(
             "INSERT INTO visit_item VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, document) DO UPDATE SET "
             "epoch = excluded.epoch, edition = excluded.edition, tag = excluded.tag, mailbox = excluded.mailbox, "
             "wrap = excluded.wrap WHERE excluded.epoch > epoch",
-            [getattr(item, name) for name in VisitItem.__dataclass_fields__],
+            ([getattr(item, name) for name in VisitItem.__dataclass_fields__] for item in items),
         )
 
     def visit(self, number: bytes) -> VisitRow | None:
@@ -209,18 +245,32 @@ class GrantStore:
         rows = self._store.rows("SELECT * FROM visit_item WHERE number = ? ORDER BY document", (number,))
         return [VisitItem(*row) for row in rows]
 
+    def all_visit_items(self) -> dict[bytes, list[VisitItem]]:
+        found: dict[bytes, list[VisitItem]] = {}
+        for row in self._store.rows("SELECT * FROM visit_item ORDER BY number, document"):
+            found.setdefault(row[0], []).append(VisitItem(*row))
+        return found
+
+    def open_from(self, issuer_sign: bytes) -> tuple[int, int]:
+        """How many grants received are open: (of this holder, of everybody)."""
+        row = self._store.row(
+            "SELECT coalesce(sum(issuer_sign = ?), 0), count(*) FROM visit WHERE state = 'open'", (issuer_sign,)
+        )
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
     def visits_of(self, document: bytes) -> list[VisitRow]:
         """Grants received for a document, newest first, ended ones too."""
         columns = ", ".join(f"visit.{name.strip()}" for name in _VISIT.split(","))
         rows = self._store.rows(
             f"SELECT {columns} FROM visit JOIN visit_item USING (number) WHERE visit_item.document = ? "
-            "ORDER BY visit.state = 'open' DESC, visit.until DESC",
+            "ORDER BY visit.state = 'open' DESC, visit.\"right\" = 'edit' DESC, visit.until DESC",
             (document,),
         )
         return [VisitRow(*row) for row in rows]
 
-    def next_counter(self, number: bytes) -> int:
-        self._store.run("UPDATE visit SET counter = counter + 1 WHERE number = ?", (number,))
+    def next_counter(self, number: bytes, at_least: int) -> int:
+        """Greater than every counter before, kept before it is used."""
+        self._store.run("UPDATE visit SET counter = max(counter + 1, ?) WHERE number = ?", (at_least, number))
         row = self._store.row("SELECT counter FROM visit WHERE number = ?", (number,))
         return int(row[0]) if row else 0
 
@@ -232,6 +282,7 @@ class GrantStore:
         self._store.run("UPDATE visit SET state = 'ended', half = NULL, reader = NULL WHERE number = ?", (number,))
         self._store.run("UPDATE visit_item SET wrap = NULL WHERE number = ?", (number,))
         self._store.run("DELETE FROM kept WHERE number = ?", (number,))
+        self._store.run("DELETE FROM draft WHERE number = ?", (number,))
         return [row[0] for row in self._store.rows("SELECT mailbox FROM visit_item WHERE number = ?", (number,))]
 
     def past_end(self, now: int) -> list[bytes]:
@@ -239,19 +290,31 @@ class GrantStore:
             row[0] for row in self._store.rows("SELECT number FROM visit WHERE state = 'open' AND until <= ?", (now,))
         ]
 
-    def keep(self, number: bytes, document: bytes, content: bytes, replica: bytes, until: int) -> None:
+    def keep(self, number: bytes, document: bytes, content: bytes, replica: bytes, until: int, now: int) -> None:
         self._store.run(
-            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", (number, document, content, replica, until)
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)", (number, document, content, replica, until, now)
         )
+
+    def rewrite_kept(self, number: bytes, document: bytes, replica: bytes) -> None:
+        """What was written into a kept copy; how long it is kept stays as it was."""
+        self._store.run("UPDATE kept SET replica = ? WHERE number = ? AND document = ?", (replica, number, document))
 
     def kept(self, number: bytes, document: bytes, now: int) -> tuple[bytes, bytes] | None:
+        """(content, replica), unless its time is over or the clock shows less than when it was last used."""
         row = self._store.row(
-            "SELECT content, replica FROM kept WHERE number = ? AND document = ? AND until > ?", (number, document, now)
+            "SELECT content, replica FROM kept WHERE number = ? AND document = ? AND until > ? AND used <= ?",
+            (number, document, now, now),
         )
-        return (row[0], row[1]) if row else None
+        if row is None:
+            return None
+        self._store.run("UPDATE kept SET used = ? WHERE number = ? AND document = ?", (now, number, document))
+        return row[0], row[1]
 
-    def drop_kept(self, now: int) -> int:
-        return self._store.run("DELETE FROM kept WHERE until <= ?", (now,))
+    def kept_past(self, now: int) -> bool:
+        return self._store.row("SELECT 1 FROM kept WHERE until <= ? LIMIT 1", (now,)) is not None
+
+    def drop_kept(self, now: int) -> None:
+        self._store.run("DELETE FROM kept WHERE until <= ?", (now,))
 
     # Deposits
 
@@ -265,14 +328,13 @@ class GrantStore:
         sealed: bytes | None,
         now: int,
         state: str,
-    ) -> bool:
-        """False when this very deposit came before."""
-        return bool(
-            self._store.run(
-                "INSERT OR IGNORE INTO deposit (id, sender, name, role, title, sealed, received, state) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (deposit_id, sender, name, role, title, sealed, now, state),
-            )
+        why: str,
+    ) -> None:
+        """The same deposit again changes nothing."""
+        self._store.run(
+            "INSERT OR IGNORE INTO deposit (id, sender, name, role, title, sealed, received, state, why) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (deposit_id, sender, name, role, title, sealed, now, state, why),
         )
 
     def deposit(self, deposit_id: bytes) -> tuple[bytes, str, bytes | None] | None:
@@ -287,6 +349,21 @@ class GrantStore:
             (state,),
         )
         return [tuple(row) for row in rows]
+
+    def waiting(self, sender: bytes) -> tuple[int, int]:
+        """How many deposits wait for the holder's word: (of this sender, of everybody)."""
+        row = self._store.row(
+            "SELECT coalesce(sum(sender = ?), 0), count(*) FROM deposit WHERE state = 'waiting'", (sender,)
+        )
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def taken_since(self, sender: bytes, since: int) -> int:
+        """How many deposits of this sender were taken without the holder's word since then."""
+        row = self._store.row(
+            "SELECT count(*) FROM deposit WHERE sender = ? AND received >= ? AND state IN ('known', 'filed')",
+            (sender, since),
+        )
+        return int(row[0]) if row else 0
 
     def settle_deposit(self, deposit_id: bytes, state: str, document: bytes | None, why: str = "") -> None:
         """Filed or refused: its sealed bytes are not needed any more. Still waiting: why it could not be filed."""

@@ -1,17 +1,14 @@
-"""SQL about mailboxes, what was seen in them, their writers, and what is still to be sent."""
+"""SQL about mailboxes, what was seen in them, their writers and files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from vault import encoding
 from vault.store.connection import Store
 
 ZERO = bytes(32)
-_MAILBOX = "address, relay, kind, owner, append, key, document, epoch, state, count, chain"
-_MAX_ARGUMENTS = 64 << 10
+_MAILBOX = "address, relay, kind, owner, append, key, document, epoch, state, count, chain, branch"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,18 +26,7 @@ class Mailbox:
     state: str
     count: int
     chain: bytes
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Outgoing:
-    """One call to a relay that is still to be made. `arguments` are the call's, `payload` its opaque bytes."""
-
-    id: int
-    relay: str
-    verb: str
-    address: bytes
-    arguments: Mapping[str, Any]
-    payload: bytes | None
+    branch: bytes | None
 
 
 class MailboxStore:
@@ -60,7 +46,7 @@ class MailboxStore:
         epoch: int = 0,
     ) -> None:
         self._store.run(
-            f"INSERT OR IGNORE INTO mailbox ({_MAILBOX}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, ?)",
+            f"INSERT OR IGNORE INTO mailbox ({_MAILBOX}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, ?, NULL)",
             (address, relay, kind, owner, append, key, document, epoch, ZERO),
         )
 
@@ -87,10 +73,8 @@ class MailboxStore:
         )
         return Mailbox(*row) if row else None
 
-    def shared(self) -> list[tuple[bytes, str]]:
-        """(document, relay) of this vault's documents that have an open channel."""
-        rows = self._store.rows("SELECT document, relay FROM mailbox WHERE kind = 'channel' AND state = 'open'")
-        return [(row[0], row[1]) for row in rows]
+    def set_branch(self, address: bytes, branch: bytes) -> None:
+        self._store.run("UPDATE mailbox SET branch = ? WHERE address = ?", (branch, address))
 
     def set_state(self, address: bytes, state: str) -> None:
         self._store.run("UPDATE mailbox SET state = ? WHERE address = ?", (state, address))
@@ -103,25 +87,31 @@ class MailboxStore:
     def advance(self, address: bytes, count: int, chain: bytes) -> None:
         """The relay's chain was followed to `count`."""
         self._store.run("UPDATE mailbox SET count = ?, chain = ? WHERE address = ?", (count, chain, address))
-        self._store.run("INSERT OR REPLACE INTO link VALUES (?, ?, ?)", (address, count, chain))
+        self.remember(address, count, chain)
 
-    def remember(self, address: bytes, position: int, chain: bytes) -> None:
-        """The relay signed this chain at this position, though it was not followed up to it yet."""
-        self._store.run("INSERT OR IGNORE INTO link VALUES (?, ?, ?)", (address, position, chain))
+    def remember(self, address: bytes, position: int, chain: bytes, signed: bytes | None = None) -> None:
+        """The chain at this position, and the relay's signed word for it when there is one."""
+        self._store.run(
+            "INSERT INTO link VALUES (?, ?, ?, ?) ON CONFLICT (mailbox, position) DO UPDATE SET "
+            "signed = coalesce(signed, excluded.signed)",
+            (address, position, chain, signed),
+        )
 
-    def link(self, address: bytes, position: int) -> bytes | None:
+    def link(self, address: bytes, position: int) -> tuple[bytes, bytes] | None:
+        """(chain, signed checkpoint or b"") at this position, when this vault knows it."""
         if position == 0:
-            return ZERO
-        row = self._store.row("SELECT chain FROM link WHERE mailbox = ? AND position = ?", (address, position))
-        return row[0] if row else None
+            return ZERO, b""
+        row = self._store.row("SELECT chain, signed FROM link WHERE mailbox = ? AND position = ?", (address, position))
+        return (row[0], row[1] or b"") if row else None
 
     def writers(self, address: bytes) -> dict[bytes, tuple[str, str, str]]:
         """signing key -> (name, role, right)."""
         rows = self._store.rows('SELECT sign, name, role, "right" FROM writer WHERE mailbox = ?', (address,))
         return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
-    def put_writer(self, address: bytes, sign: bytes, name: str, role: str, right: str) -> None:
-        self._store.run("INSERT OR REPLACE INTO writer VALUES (?, ?, ?, ?, ?)", (address, sign, name, role, right))
+    def put_writers(self, address: bytes, writers: Iterable[tuple[bytes, str, str, str]]) -> None:
+        rows = ((address, *writer) for writer in writers)
+        self._store.run_many("INSERT OR REPLACE INTO writer VALUES (?, ?, ?, ?, ?)", rows)
 
     def senders(self, address: bytes) -> dict[bytes, tuple[int, bytes]]:
         rows = self._store.rows("SELECT device, seq, head FROM sender WHERE mailbox = ?", (address,))
@@ -135,6 +125,7 @@ class MailboxStore:
         return {row[0]: row[1] for row in rows}
 
     def put_actor(self, address: bytes, actor: bytes, signer: bytes) -> None:
+        """Who writes under this actor in this channel: the first one, for good."""
         self._store.run("INSERT OR IGNORE INTO channel_actor VALUES (?, ?, ?)", (address, actor, signer))
 
     def pending(self, address: bytes) -> list[tuple[bytes, str, int]]:
@@ -144,61 +135,7 @@ class MailboxStore:
 
     def set_pending(self, address: bytes, claims: Sequence[tuple[bytes, bytes, str, int]]) -> None:
         self._store.run("DELETE FROM pending WHERE mailbox = ?", (address,))
-        for change_hash, claim, author, time in claims:
-            self._store.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?)", (address, change_hash, claim, author, time))
-
-    def keep_evidence(self, address: bytes, envelope: bytes, why: str, detail: str, now: int) -> None:
-        self._store.run(
-            "INSERT INTO evidence (mailbox, envelope, why, detail, time) VALUES (?, ?, ?, ?, ?)",
-            (address, envelope, why, detail, now),
-        )
-
-    def evidence(self) -> list[tuple[bytes, bytes, str, str, int]]:
-        """(mailbox, envelope, failure class, detail, time), newest first."""
-        return [tuple(row) for row in self._store.rows(
-            "SELECT mailbox, envelope, why, detail, time FROM evidence ORDER BY id DESC LIMIT 1000"
-        )]  # fmt: skip
-
-    # The outbox
-
-    def queue(
-        self,
-        relay: str,
-        verb: str,
-        address: bytes,
-        arguments: Mapping[str, Any],
-        payload: bytes | None = None,
-        *,
-        urgent: bool = False,
-    ) -> int:
-        return self._store.insert(
-            "INSERT INTO outbox (urgent, relay, verb, address, arguments, payload) VALUES (?, ?, ?, ?, ?, ?)",
-            (int(urgent), relay, verb, address, encoding.encode(dict(arguments)), payload),
-        )
-
-    def outgoing(self, limit: int = 100) -> list[Outgoing]:
-        """What to send next, in order."""
-        rows = self._store.rows(
-            "SELECT id, relay, verb, address, arguments, payload FROM outbox ORDER BY urgent DESC, id LIMIT ?", (limit,)
-        )
-        return [
-            Outgoing(row[0], row[1], row[2], row[3], encoding.decode(row[4], limit=_MAX_ARGUMENTS), row[5])
-            for row in rows
-        ]
-
-    def queued(self) -> int:
-        row = self._store.row("SELECT count(*) FROM outbox")
-        return int(row[0]) if row else 0
-
-    def become(self, outgoing_id: int, verb: str, arguments: Mapping[str, Any], payload: bytes) -> None:
-        """An outgoing body was sealed: from now on exactly these bytes are sent, however often it takes."""
-        self._store.run(
-            "UPDATE outbox SET verb = ?, arguments = ?, payload = ? WHERE id = ?",
-            (verb, encoding.encode(dict(arguments)), payload, outgoing_id),
-        )
-
-    def sent(self, outgoing_id: int) -> None:
-        self._store.run("DELETE FROM outbox WHERE id = ?", (outgoing_id,))
+        self._store.run_many("INSERT INTO pending VALUES (?, ?, ?, ?, ?)", ((address, *claim) for claim in claims))
 
     # Blobs
 
@@ -213,3 +150,19 @@ class MailboxStore:
         self._store.run(
             "INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?)", (sha256, document, address, owner, token, relay)
         )
+
+    def blobs(self, document: bytes) -> list[tuple[bytes, bytes, bytes, str]]:
+        """(address, owner token, read token, relay) of every attachment of a document that lies at a relay."""
+        rows = self._store.rows("SELECT address, owner, token, relay FROM blob WHERE document = ?", (document,))
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def want(self, document: bytes, sha256: str, relay: str) -> None:
+        """A file that lies at a relay alone: the next exchange fetches it."""
+        self._store.run("INSERT OR IGNORE INTO wanted VALUES (?, ?, ?)", (document, sha256, relay))
+
+    def wanted(self) -> list[tuple[bytes, str, str]]:
+        """(document, sha256, relay)."""
+        return [(row[0], row[1], row[2]) for row in self._store.rows("SELECT document, sha256, relay FROM wanted")]
+
+    def got(self, document: bytes, sha256: str) -> None:
+        self._store.run("DELETE FROM wanted WHERE document = ? AND sha256 = ?", (document, sha256))

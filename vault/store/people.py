@@ -29,7 +29,7 @@ class PeopleStore:
     def put_person(self, row: PersonRow) -> None:
         self._store.run(
             f"INSERT INTO person ({_PERSON}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "name = excluded.name, role = excluded.role, card = excluded.card, "
+            "name = excluded.name, role = excluded.role, card = excluded.card, used = max(used, excluded.used), "
             "certificate = coalesce(excluded.certificate, certificate), met = max(met, excluded.met)",
             (row.id, row.name, row.role, row.card, row.certificate, int(row.met), row.added, row.used),
         )
