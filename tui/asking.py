@@ -121,7 +121,10 @@ def _from_command(command: str) -> str:
     import shlex
     import subprocess
 
-    run = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, check=False)
+    try:
+        run = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, check=False)
+    except (OSError, ValueError) as failure:
+        raise VaultLocked(_("ELPIS_PASSPHRASE_COMMAND cannot be run: {why}").format(why=failure)) from failure
     if run.returncode:
         raise VaultLocked(_("ELPIS_PASSPHRASE_COMMAND ended with {code}").format(code=run.returncode))
     return _first_line(run.stdout)

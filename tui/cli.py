@@ -19,6 +19,7 @@ from tui import language, wording
 from tui.asking import UsageError
 from tui.language import N_, _, ngettext
 from tui.session import Session, Verb
+from vault.errors import VaultError
 
 
 class Entry(NamedTuple):
@@ -86,7 +87,7 @@ _WITH_VALUE = ("--vault", "--passphrase-file", "--passphrase-fd", "--language")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line; the exit code of experience.md."""
+    """Runs one command line; the exit code is one of those in wording.py."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -104,11 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the answer has had enough; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return wording.OK
-    except (KeyboardInterrupt, OSError, UsageError) as failure:
-        return _explain(failure)
-    except Exception as failure:
-        if not isinstance(getattr(failure, "code", None), str):
-            raise
+    except (VaultError, UsageError, OSError, KeyboardInterrupt) as failure:
         return _explain(failure)
     return int(code)
 

@@ -129,7 +129,8 @@ def test_where_the_passphrase_comes_from(elpis: Elpis, tmp_path: Path) -> None:
     assert process(*where).returncode == 4
     command = f"cat {passphrase_file(tmp_path)}"
     assert process(*where, environ={"ELPIS_PASSPHRASE_COMMAND": command}).stdout == "[]\n"
-    assert process(*where, environ={"ELPIS_PASSPHRASE_COMMAND": "false"}).returncode == 4
+    for broken in ("false", "/no/such/program", "unbalanced '"):
+        assert process(*where, environ={"ELPIS_PASSPHRASE_COMMAND": broken}).returncode == 4
     assert process(*where, environ={"ELPIS_PASSPHRASE_COMMAND": "echo wrong"}).returncode == 12
     reading, writing = os.pipe()
     os.write(writing, PASSPHRASE.encode() + b"\n")
