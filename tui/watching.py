@@ -73,6 +73,7 @@ class Watcher:
                 self._fail(error)
                 pause = min(pause * 2, LONGEST_PAUSE)
             self._stop.wait(pause)
+        self.exchange.close()
 
     def _tell(self, report: Report) -> None:
         if not self._stop.is_set():

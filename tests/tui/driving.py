@@ -1,4 +1,4 @@
-"""Driving the screens without a terminal: a pilot on an 80x24 screen, what can be read on it, waiting for what comes."""
+"""Driving the screens without a terminal: a pilot at 80x24, what can be read there, waiting for what comes."""
 
 from __future__ import annotations
 
