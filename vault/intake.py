@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -72,27 +73,47 @@ def import_files(
     """
     report = ImportReport()
     files = list(_files(paths, report))
-    with Readers(limited=limited) as readers:
+    with Readers(limited=limited) as readers, ThreadPoolExecutor(1) as ahead:
+        # While one file is encrypted and stored, the next is being read.
+        waiting = deque(ahead.submit(_read, readers, path) for path in files[:1])
         for done, path in enumerate(files):
             if progress is not None:
                 progress(path.name, done, len(files))
-            _import_file(vault, path, readers, report, about_someone_else=about_someone_else, dry_run=dry_run)
+            found = waiting.popleft().result()
+            waiting.extend(ahead.submit(_read, readers, following) for following in files[done + 1 : done + 2])
+            _store(vault, path, found, report, about_someone_else=about_someone_else, dry_run=dry_run)
     if progress is not None and files:
         progress("", len(files), len(files))
     return report
 
 
-def _import_file(
-    vault: Vault, path: Path, reader: Reader, report: ImportReport, *, about_someone_else: bool, dry_run: bool
+def _read(reader: Reader, path: Path) -> list[Read] | InputRefused:
+    try:
+        return reader.read(_bytes_of(path), path.name)
+    except InputRefused as refused:
+        return refused
+    except ForeignChange as failure:
+        return InputRefused(str(failure), hint=failure.hint)
+
+
+def _store(
+    vault: Vault,
+    path: Path,
+    found: list[Read] | InputRefused,
+    report: ImportReport,
+    *,
+    about_someone_else: bool,
+    dry_run: bool,
 ) -> None:
+    """What was read of one file, in one transaction."""
     outcome = ImportReport()
     try:
-        data = _bytes_of(path)
-        reads = reader.read(data, path.name)
+        if isinstance(found, InputRefused):
+            raise found
         with vault.store.transaction():
-            for read in reads:
+            for read in found:
                 _take(vault, path.name, read, outcome, about_someone_else=about_someone_else, dry_run=dry_run)
-    except (InputRefused, ForeignChange) as refused:
+    except InputRefused as refused:
         report.skipped.append(Skipped(str(path), str(refused), refused.hint))
         return
     report.documents += outcome.documents

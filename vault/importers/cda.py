@@ -59,7 +59,10 @@ def find_documents(root: _Element) -> Iterator[_Element]:
             if isinstance(element.tag, str) and not element.tag.startswith("{"):
                 with suppress(ValueError):  # damaged XML leaves names that are none
                     element.tag = V3 + element.tag
-    yield from root.iter(ROOT)
+    if root.tag == ROOT:
+        yield root
+    else:
+        yield from root.iter(ROOT)
 
 
 def read_document(root: _Element, data: bytes, name: str, repairs: tuple[str, ...] = ()) -> Read:

@@ -14,6 +14,26 @@ if TYPE_CHECKING:
 V3 = "{urn:hl7-org:v3}"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 # HL7 unit braces and the dimensionless unit are notation, not text.
+_LINES = frozenset(
+    V3 + name
+    for name in (
+        "tr",
+        "paragraph",
+        "item",
+        "br",
+        "list",
+        "title",
+        "caption",
+        "table",
+        "p",
+        "li",
+        "div",
+        "h1",
+        "h2",
+        "h3",
+    )
+)
+_CELLS = frozenset({V3 + "td", V3 + "th"})
 _PLAIN_UNIT = str.maketrans("", "", "{}")
 
 
@@ -54,7 +74,7 @@ class Narrative:
 
     def of_reference(self, value: str) -> str:
         if self._texts is None:
-            self._texts = {key: item for item in self._root.iter() if (key := item.get("ID"))}
+            self._texts = {item.get("ID", ""): item for item in self._root.xpath("//*[@ID]")}
         target = self._texts.get(value.strip().removeprefix("#"))
         return clean(readable(target).replace("\n", " ")) if target is not None else ""
 
@@ -68,35 +88,25 @@ def readable(element: _Element) -> str:
 
 def _collect(element: _Element, parts: list[str]) -> None:
     """Depth is bounded by the XML reader's cap."""
-    tag = element.tag
-    name = tag.rpartition("}")[2] if isinstance(tag, str) else ""
-    if name in (
-        "tr",
-        "paragraph",
-        "item",
-        "br",
-        "list",
-        "title",
-        "caption",
-        "table",
-        "p",
-        "li",
-        "div",
-        "h1",
-        "h2",
-        "h3",
-    ):
+    if element.tag in _LINES:
         parts.append("\n")
-    elif name in ("td", "th"):
-        parts.append(" | " if parts and not parts[-1].endswith("\n") else "")
-    parts.append(" ".join((element.text or "").split()) + (" " if element.text and element.text[-1:].isspace() else ""))
+    elif element.tag in _CELLS and parts and not parts[-1].endswith("\n"):
+        parts.append(" | ")
+    if text := element.text:
+        parts.append(_one_line(text))
     for child in element:
         _collect(child, parts)
-        tail = child.tail or ""
-        if tail.strip():
-            parts.append(
-                (" " if tail[0].isspace() else "") + " ".join(tail.split()) + (" " if tail[-1].isspace() else "")
-            )
+        tail = child.tail
+        if tail and not tail.isspace():
+            parts.append(_one_line(tail))
+
+
+def _one_line(text: str) -> str:
+    """White space as one blank, also at both ends."""
+    words = " ".join(text.split())
+    if not words:
+        return ""
+    return f"{' ' if text[0].isspace() else ''}{words}{' ' if text[-1].isspace() else ''}"
 
 
 def coded(element: _Element | None, narrative: Narrative) -> Coded:

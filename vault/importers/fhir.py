@@ -32,6 +32,10 @@ _FRAME = frozenset({
     "OperationOutcome", "MessageHeader", "Parameters", "ValueSet", "List", "DocumentManifest", "HealthcareService",
     "Group", "Encounter", "EpisodeOfCare", "Appointment",
 })  # fmt: skip
+_DATES = frozenset({
+    "recordedDate", "authoredOn", "effectiveDateTime", "occurrenceDateTime", "issued", "date", "created", "indexed",
+    "dateTime", "started", "performedDateTime",
+})  # fmt: skip
 _OLD = frozenset({"MedicationOrder", "MedicationPrescription", "DiagnosticOrder", "ProcedureRequest", "BodySite"})
 
 
@@ -83,9 +87,13 @@ def load(data: bytes) -> tuple[Any, list[str]]:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        return json.loads(text, parse_float=str, parse_constant=str)
     except RecursionError as failure:
         raise InputRefused("JSON nested too deep") from failure
+    except json.JSONDecodeError:
+        raise
+    except ValueError as failure:
+        raise InputRefused("JSON with a number that is too long") from failure
 
 
 def _decode(data: bytes, warnings: list[str]) -> str:
@@ -365,25 +373,8 @@ def _subject_of(resource: Resource, parts: Parts) -> Subject | None:
 
 
 def _latest(members: list[Resource]) -> str:
-    dates = [
-        date
-        for item in members
-        for name in (
-            "recordedDate",
-            "authoredOn",
-            "effectiveDateTime",
-            "occurrenceDateTime",
-            "issued",
-            "date",
-            "created",
-            "indexed",
-            "dateTime",
-            "started",
-            "performedDateTime",
-        )
-        if len(date := from_fhir(item.get(name))) >= 10
-    ]
-    return max(dates, key=lambda date: date[:10], default="")
+    dates = [date for item in members for name in _DATES & item.keys() if len(date := from_fhir(item[name])) >= 10]
+    return max(dates, default="")
 
 
 def _main_author(parts: Parts) -> str:
