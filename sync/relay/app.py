@@ -17,7 +17,20 @@ from starlette.routing import Route
 
 from sync import wire
 from sync.relay import blobs, halves, mailbox, shapes, trace
-from sync.relay.http import Call, Endpoint, Receive, Reply, Scope, Send, as_json, check_limits, octets, refused, whole
+from sync.relay.http import (
+    JSON,
+    Call,
+    Endpoint,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    as_json,
+    check_limits,
+    octets,
+    refused,
+    whole,
+)
 from sync.relay.keeper import Gate, Keeper
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal
@@ -105,8 +118,9 @@ class Handlers:
             return mailbox.append(keeper.store, address, token, body, body_hash, now)
 
         def finish(done: mailbox.Appended) -> Reply:
-            answer = {"index": done.number, "checkpoint": encode_b64(keeper.sign(done.head))}
-            return as_json(answer, 200 if done.repeated else 201)
+            checkpoint = encode_b64(keeper.sign(done.head)).encode()
+            body = b'{"index":%d,"checkpoint":"%b"}' % (done.number, checkpoint)
+            return Reply(200 if done.repeated else 201, body, JSON)
 
         reply: Reply = await keeper.engine.submit(rule, size=len(body), finish=finish)
         keeper.waiting.wake(wire.MAILBOX, address)

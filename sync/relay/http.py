@@ -22,6 +22,9 @@ _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 
 
+JSON = (_JSON, _NO_STORE)
+
+
 class Disconnected(Exception):
     """The client went away before its request was whole."""
 
@@ -40,7 +43,7 @@ def octets(body: bytes, *headers: tuple[bytes, bytes], status: int = 200) -> Rep
 
 
 def as_json(value: object, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value, separators=(",", ":")).encode(), (_JSON, _NO_STORE))
+    return Reply(status, json.dumps(value, separators=(",", ":")).encode(), JSON)
 
 
 def refused(code: str) -> Reply:
