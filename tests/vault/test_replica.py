@@ -271,6 +271,42 @@ def test_a_compressed_change_is_refused() -> None:
             merge(save, [claim])
 
 
+def test_the_chunk_itself_says_whether_it_is_whole() -> None:
+    """Without any claim to compare with: type, checksum, length and end."""
+    _, change = base()
+    content = content_of(change.data)
+    assert chunk.read_header(rebuilt(1, content)).hash == change.hash
+    wrong_checksum = change.data[:4] + bytes(4) + change.data[8:]
+    for data in (rebuilt(0, content), rebuilt(2, content), wrong_checksum, rebuilt(1, content + b"\0"), b"", b"x" * 99):
+        with pytest.raises(chunk.Malformed):
+            chunk.read_header(data)
+    with pytest.raises(chunk.TooLarge):
+        chunk.read_header(change.data, limit=len(change.data) - 1)
+
+
+def test_a_column_that_announces_more_than_the_chunk_could_hold_is_not_unrolled() -> None:
+    _, change = base()
+    header = chunk.read_header(change.data)
+    million = header._replace(columns=((0x42, b"\xc0\x84\x3d\x01"), (0x15, b"\xc0\x84\x3d\x01x")))
+    with pytest.raises(chunk.Malformed, match="more operations"):
+        chunk.read_operations(million)
+
+
+def test_what_automerge_drops_in_silence_is_not_taken_for_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    save, _ = base()
+    _, change = set_dose(save, DOCTOR, "double")
+
+    class Dropping:
+        @staticmethod
+        def decode(data: bytes) -> object:
+            return real.decode(b"\x42\0\0\0\0")
+
+    real = replica.Message
+    monkeypatch.setattr(replica, "Message", Dropping)
+    with pytest.raises(ForeignChange):
+        merge(save, [change])
+
+
 def test_nobody_writes_under_this_devices_actor() -> None:
     save, _ = base()
     mine, _ = set_dose(save, PATIENT, "mine")

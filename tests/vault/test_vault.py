@@ -81,6 +81,8 @@ def test_an_amended_document_is_found_by_its_new_words_and_at_its_new_date(vault
     assert [hit.summary.id for hit in vault.search("echo")] == [first]
     assert vault.search("ancien") == ()
     assert [line.title for line in vault.list().documents] == ["Échographie", "Autre"]
+    vault.amend(first, {"title": "Scanner"})
+    assert [vault.search("echo"), [hit.summary.title for hit in vault.search("scan")]] == [(), ["Scanner"]]
     with pytest.raises(InputRefused):
         vault.amend(first, {"source_id": "x"})
 
