@@ -131,6 +131,7 @@ class ElpisApp(App[int]):
         if vault is None:
             return
         self._let_go()
+        self.clear_notifications()  # they name people and documents
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self._show_door()

@@ -74,6 +74,8 @@ def test_locking_takes_every_screen_away_at_once(vault_factory: VaultFactory, wa
         options = {"auto_lock": 1.5, "warning": 1.4} if way == "idle" else {}
         async with inside(vault, **options) as screens:
             await screens.see("Letter of Doctor Example")
+            screens.app.tell_text("Letter opened by somebody")
+            await screens.see("opened by somebody")
             if way == "ctrl+l":
                 await screens.press("enter", "a")  # a reader and a dialog are in front
             if way == "idle":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 
 from tests.tui.driving import Screens, run, running
 from tui.app import ElpisApp
@@ -117,6 +118,19 @@ def test_a_birth_date_that_is_none_is_refused(tmp_path: Path) -> None:
             await screens.type("birth", "31/02/1958")
             await screens.press("enter")
             await screens.see("day/month/year, for example")
+
+    run(story)
+
+
+def test_what_is_typed_fast_does_not_land_in_the_field_before(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(ElpisApp(tmp_path / "vault")) as screens:
+            await screens.press("down", "enter")
+            await screens.press("enter")
+            await screens.see("Who are you?")
+            for key in (*"Lucie", "enter", *"21", "slash", *"03", "slash", *"1958", "enter"):
+                screens.app.post_message(Key(key, key if len(key) == 1 else "/" if key == "slash" else None))
+            await screens.see("Here are six words")
 
     run(story)
 

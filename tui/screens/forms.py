@@ -24,9 +24,16 @@ T = TypeVar("T")
 
 
 class Form(Dialog[T]):
-    """Fields; Enter goes to the next one, and on the last one it submits."""
+    """Fields; Enter goes to the next one, and on the last one it submits.
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("f2", "submit", show=False)]
+    Enter has priority so that the focus has moved before the next key is given out: what is typed or pasted fast must
+    not land in the field before. Submitting waits behind the keys that the last field has not taken in yet.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "next", show=False, priority=True),
+        Binding("f2", "submit", show=False),
+    ]
 
     def offers(self) -> list[Key]:
         return [Key(_("Enter"), _("Next"), "next"), Key("F2", _("Done"), "submit"), Key(_("Esc"), _("Back"), "leave")]
@@ -34,14 +41,10 @@ class Form(Dialog[T]):
     def value(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value.strip()
 
-    @on(Input.Submitted)
-    def _next(self) -> None:
-        self.action_next()
-
     def action_next(self) -> None:
         inputs = list(self.query(Input))
         if inputs and self.focused is inputs[-1]:
-            self.action_submit()
+            inputs[-1].call_later(self.action_submit)
         else:
             self.focus_next(Input)
 

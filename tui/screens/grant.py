@@ -79,7 +79,7 @@ async def _ask_person(screen: HouseScreen[Any], vault: Vault) -> Any:
     people = await in_thread(vault.people.list)
     options: list[Option[Any]] = [person_option(person) for person in people]
     options.append(Option(NEW, _("Somebody new"), _("from the card that they gave you")))
-    chosen = await screen.app.push_screen_wait(Choice(_("Who may look?"), options))
+    chosen = await screen.app.push_screen_wait(Choice(_("Who may look?"), options, left=26))
     return await add_person(screen) if chosen == NEW else chosen
 
 
@@ -247,10 +247,9 @@ class AskTerms(Dialog[Terms]):
             if self._right == "edit"
             else _("{name} ({role}) may read {what} until {end}.")
         )
-        sentence = pattern.format(
-            name=clean(self._person.name), role=role(self._person.role), what=_("“{text}”").format(text=clean(self._what.name)),
-            end=_("…") if end is None else instant(end),
-        )  # fmt: skip
+        what = _("“{text}”").format(text=clean(self._what.name))
+        until = _("…") if end is None else instant(end)
+        sentence = pattern.format(name=clean(self._person.name), role=role(self._person.role), what=what, end=until)
         self.query_one("#sentence", Plain).say(sentence)
 
     @on(VirtualList.Chosen)
