@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings as python_warnings
+import zlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 from vault.document import Document, Read, Subject
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/dicom"
 CLASS_IMAGING = "31"
 _DIRECTORY = "1.2.840.10008.1.3.10"
-# pydicom's errors have no common root; these are what damaged values and files raise.
-_DAMAGED = (NotImplementedError, ValueError, TypeError, LookupError, AttributeError, OverflowError, EOFError, OSError,
-            struct.error)  # fmt: skip
 _SHOWN = (
     "Modality",
     "StudyDescription",
@@ -34,6 +33,17 @@ _SHOWN = (
     "SeriesNumber",
     "InstanceNumber",
 )
+
+
+@cache
+def _damaged() -> tuple[type[Exception], ...]:
+    """What damaged values and files raise: pydicom's own errors have no common root."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        NotImplementedError, ValueError, TypeError, LookupError, AttributeError, OverflowError, EOFError, OSError,
+        struct.error, zlib.error, BytesLengthException, InvalidDicomError,
+    )  # fmt: skip
 
 
 def read(data: bytes, name: str) -> list[Read]:
@@ -81,7 +91,7 @@ def _header(data: bytes) -> Dataset:
         header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
     except RecursionError as failure:
         raise InputRefused("DICOM nested too deep") from failure
-    except (*_DAMAGED, pydicom.errors.InvalidDicomError) as failure:
+    except _damaged() as failure:
         raise InputRefused(f"not readable as DICOM ({type(failure).__name__})") from failure
     if _text(header.file_meta, "MediaStorageSOPClassUID") == _DIRECTORY or "DirectoryRecordSequence" in header:
         raise InputRefused("the index of a DICOM disc", hint="Import the folder: the pictures themselves are read.")
@@ -128,7 +138,7 @@ def _text(header: Dataset, keyword: str) -> str:
     try:
         value = header.get(keyword, "") if header is not None else ""
         value = "" if value is None else str(value)
-    except _DAMAGED:
+    except _damaged():
         return ""
     return clean(value, 1_000)
 
