@@ -51,7 +51,8 @@ class Elpis:
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ELPIS_", "LC_", "LANG"))}
+    own = ("ELPIS_", "LC_", "LANG", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {**kept, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **more}
 
 

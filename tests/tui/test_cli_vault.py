@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -329,32 +330,48 @@ def test_busy_and_lock(elpis: Elpis) -> None:
         holder.stdin.close()
 
 
-def test_ctrl_c_ends_with_130(elpis: Elpis) -> None:
-    with subprocess.Popen(
+def at_work(elpis: Elpis, folder: Path, then: str) -> subprocess.Popen[str]:
+    """`elpis list` that waits for its passphrase, in a process group of its own."""
+    marker = folder / "asked"
+    command = shlex.join(["sh", "-c", f"touch {marker}; {then}"])
+    started = subprocess.Popen(
         [sys.executable, "-m", "tui.cli", "list", "--vault", str(elpis.vault)],
-        env=environment(ELPIS_PASSPHRASE_COMMAND="sleep 30"), stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as asking_for_it:  # fmt: skip
-        time.sleep(0.7)
-        os.killpg(asking_for_it.pid, signal.SIGINT)
-        assert asking_for_it.wait(20) == 130
-        assert asking_for_it.stderr is not None and "Traceback" not in asking_for_it.stderr.read()
+        env=environment(ELPIS_PASSPHRASE_COMMAND=command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 20
+    while not marker.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return started
+
+
+def test_ctrl_c_ends_with_130(elpis: Elpis, tmp_path: Path) -> None:
+    with at_work(elpis, tmp_path, "sleep 30") as started:
+        os.killpg(started.pid, signal.SIGINT)
+        _out, err = started.communicate(timeout=20)
+        assert started.returncode == 130 and "Traceback" not in err
+
+
+def test_a_command_at_work_is_not_ended_by_a_wish_to_lock(elpis: Elpis, tmp_path: Path) -> None:
+    with at_work(elpis, tmp_path, f"sleep 0.5; cat {passphrase_file(tmp_path)}") as started:
+        os.kill(started.pid, signal.SIGUSR1)
+        started.communicate(timeout=20)
+        assert started.returncode == 0
 
 
 def test_a_closed_pipe_is_no_error(elpis: Elpis, tmp_path: Path) -> None:
     with Vault.unlock(elpis.vault, PASSPHRASE) as vault:
         letter = vault.add(Document(title="A long letter", text="word " * 15_000))
-    reading, writing = os.pipe()
-    os.close(reading)
-    words = ["show", letter, "--vault", str(elpis.vault), "--passphrase-file", str(passphrase_file(tmp_path))]
-    done = subprocess.run(
-        [sys.executable, "-m", "tui.cli", *words],
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        check=False,
-    )
-    os.close(writing)
-    assert done.returncode == 0 and b"Traceback" not in done.stderr and b"BrokenPipe" not in done.stderr
+    options = ["--vault", str(elpis.vault), "--passphrase-file", str(passphrase_file(tmp_path))]
+    for words in (["list"], ["show", letter]):  # less and more than Python keeps before it writes
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, "-m", "tui.cli", *words, *options],
+            stdout=writing, stderr=subprocess.PIPE, env=environment(), check=False,
+        )  # fmt: skip
+        os.close(writing)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr and b"BrokenPipe" not in done.stderr
 
 
 def test_no_vault_wrong_passphrase(elpis: Elpis, tmp_path: Path) -> None:
