@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from vault.importers.dates import from_fhir
+from vault.importers.fhir_facts import STATUS, Fields, common_fields, when
+from vault.importers.fhir_treatments import read_treatment
 from vault.importers.fhir_types import (
     Resolver,
     Resource,
@@ -19,19 +21,8 @@ from vault.importers.fhir_types import (
     measure,
     quantity,
     text_of,
-    words,
 )
-from vault.importers.reading import says_nothing
-from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_cip
 
-Fields = dict[str, object]
-_ACTIVE = {
-    "active": "active", "completed": "completed", "stopped": "stopped", "cancelled": "stopped", "ended": "stopped",
-    "on-hold": "stopped", "suspended": "stopped", "aborted": "stopped", "declined": "stopped", "draft": "unknown",
-    "in-progress": "active", "finished": "completed", "resolved": "completed", "inactive": "completed",
-    "remission": "completed", "recurrence": "active", "relapse": "active", "confirmed": "active", "done": "completed",
-}  # fmt: skip
-_MISTAKE = "entered-in-error"
 # LOINC codes of vital signs, for observations without a category (FHIR vital signs profile).
 _VITAL_LOINC = frozenset({
     "85353-1", "9279-1", "8867-4", "2708-6", "59408-5", "8310-5", "8302-2", "9843-4", "29463-7", "39156-5",
@@ -50,184 +41,20 @@ def entry_of(resource: Resource, resolver: Resolver, section: str = "") -> tuple
     return reader(resource, resolver) if reader is not None else None
 
 
-def _common(resource: Resource, label: str, concept: Any) -> Fields:
-    system, code = first_code(concept)
-    mistake = resource.get("status") == _MISTAKE or has_code(resource.get("verificationStatus"), _MISTAKE)
-    label = label or code
-    return {
-        "label": label or "(-)", "code": code, "system": system,
-        "negated": not label or mistake or says_nothing(label, *(code for _, code in codes_of(concept))),
-        "note": " · ".join(filter(None, ("entered in error" if mistake else "", _notes(resource)))),
-    }  # fmt: skip
-
-
-def _notes(resource: Resource) -> str:
-    return " · ".join(filter(None, (text_of(item.get("text")) for item in items(resource.get("note")))))
-
-
-def _medication(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
-    concept, product = _medication_concept(resource, resolver)
-    label = label_of(concept)
-    fields = _common(resource, label, concept)
-    start, end = _when(resource, "effective", "medicationPeriod", "period", "occurence", "occurrence")
-    if not start:
-        bounds = _bounds(resource)
-        start, end = from_fhir(bounds.get("start")), end or from_fhir(bounds.get("end"))
-    if not start:
-        start = next(
-            (
-                date
-                for name in (
-                    "authoredOn",
-                    "whenHandedOver",
-                    "whenPrepared",
-                    "dateWritten",
-                    "dateAsserted",
-                    "effectiveDateTime",
-                )
-                if (date := from_fhir(resource.get(name)))
-            ),
-            "",
-        )
-    status = text_of(resource.get("status")).lower()
-    atc = next((code for system, code in codes_of(concept) if system in ATC_SYSTEMS and is_atc(code)), "")
-    if resource.get("resourceType") in ("MedicationDispense", "MedicationAdministration"):
-        shown = "completed"
-    else:
-        shown = _ACTIVE.get(status, "unknown")
-    unusual = status if status in ("on-hold", "intended", "draft", "not-taken", "suspended") else ""
-    fields |= {
-        "substance": _substance(concept, product, atc, resolver),
-        "dose": _dose(resource),
-        "start": start,
-        "end": end,
-        "status": shown,
-        "negated": fields["negated"]
-        or status in ("not-taken", "not-done")
-        or resource.get("doNotPerform") is True
-        or resource.get("wasNotTaken") is True
-        or resource.get("wasNotGiven") is True,
-        "note": " · ".join(
-            filter(None, (unusual, str(fields["note"]), f"ATC {atc}" if atc and atc != fields["code"] else ""))
-        ),
-        "author": resolver.name(
-            resource.get("requester") or resource.get("informationSource") or resource.get("prescriber"), resource
-        ),
-    }
-    return "medication", fields
-
-
-def _medication_concept(resource: Resource, resolver: Resolver) -> tuple[Any, Resource]:
-    """The concept inline, or that of the Medication it refers to."""
-    medication = resource.get("medication")
-    concept = resource.get("medicationCodeableConcept")
-    reference = resource.get("medicationReference")
-    if isinstance(medication, dict):  # R5
-        concept, reference = concept or medication.get("concept"), reference or medication.get("reference")
-    product = resolver.follow(reference, resource) if reference else None
-    if product is not None:
-        code = product.get("code")
-        if label_of(code):
-            return code, product
-        parts = [label_of(part.get("itemCodeableConcept")) for part in items(product.get("ingredient"))]
-        return {"text": "; ".join(filter(None, parts)) or text_of(first(reference).get("display"))}, product
-    if concept is None and isinstance(reference, dict):
-        # A FHIR Coding-like display, or an identifier only: the medicine is not in the file.
-        return {
-            "text": text_of(reference.get("display")) or text_of(first(reference.get("identifier")).get("value"))
-        }, {}
-    return concept, {}
-
-
-def _substance(concept: Any, product: Resource, atc: str, resolver: Resolver) -> str:
-    names = []
-    for part in items(product.get("ingredient")):
-        item = part.get("itemCodeableConcept") or part.get("item")
-        if isinstance(item, dict) and isinstance(item.get("concept"), dict):
-            item = item["concept"]
-        reference = part.get("itemReference") or (item if isinstance(item, dict) and "reference" in item else None)
-        inner = resolver.follow(reference, product) if reference else None
-        names.append(label_of(inner.get("code")) if inner else label_of(item))
-    if found := "; ".join(dict.fromkeys(filter(None, names))):
-        return found
-    for _, code in codes_of(concept):
-        if substance := substance_of_cip(code):
-            return substance
-    drug = antithrombotic(atc=atc)
-    return drug.substance_fr if drug is not None else ""
-
-
-def _dosages(resource: Resource) -> list[dict[str, Any]]:
-    return [item for name in ("dosage", "dosageInstruction") for item in items(resource.get(name))]
-
-
-def _bounds(resource: Resource) -> dict[str, Any]:
-    for dosage in _dosages(resource):
-        timing = dosage.get("timing")
-        repeat = timing.get("repeat") if isinstance(timing, dict) else None
-        if isinstance(repeat, dict) and (bounds := first(repeat.get("boundsPeriod"))):
-            return bounds
-    return {}
-
-
-def _dose(resource: Resource) -> str:
-    return " · ".join(dict.fromkeys(filter(None, map(_one_dose, _dosages(resource)))))
-
-
-def _one_dose(dosage: dict[str, Any]) -> str:
-    """Free text as written, else quantity and rhythm."""
-    if written := text_of(dosage.get("text")) or text_of(dosage.get("patientInstruction")):
-        return written
-    rate = first(dosage.get("doseAndRate")) or dosage
-    amount = measure(rate.get("doseQuantity") or rate.get("quantity") or rate.get("dose")) or between(
-        rate.get("doseRange")
-    )
-    timing = first(dosage.get("timing"))
-    repeat = first(timing.get("repeat"))
-    rhythm = label_of(timing.get("code")) if timing.get("code") else ""
-    if not rhythm and repeat.get("frequency"):
-        period, unit = (
-            text_of(repeat.get("period") or "1"),
-            text_of(repeat.get("periodUnit") or repeat.get("periodUnits")),
-        )
-        rhythm = f"{text_of(repeat.get('frequency'))} x / {period} {unit}"
-    needed = (
-        "si besoin (as needed)"
-        if dosage.get("asNeededBoolean") is True
-        else label_of(dosage.get("asNeededCodeableConcept"))
-    )
-    when = words(repeat.get("when"))
-    route = label_of(dosage.get("route"))
-    return " · ".join(filter(None, (f"{amount} {rhythm}".strip(), when, needed, route)))
-
-
-def _when(resource: Resource, *names: str) -> tuple[str, str]:
-    """(start, end) of the first choice element present: DateTime, Period, Age or text."""
-    for name in names:
-        for key in (name + "DateTime", name + "Date", name + "Instant", name):
-            if date := from_fhir(resource.get(key)):
-                return date, ""
-        for key in (name + "Period", name):
-            period = resource.get(key)
-            if isinstance(period, dict) and (period.get("start") or period.get("end")):
-                return from_fhir(period.get("start")), from_fhir(period.get("end"))
-    return "", ""
-
-
 def _allergy(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     concept = resource.get("code") or resource.get("substance")
     reactions = list(items(resource.get("reaction")))
     if not label_of(concept):
         concept = next((part["substance"] for part in reactions if label_of(part.get("substance"))), concept)
-    fields = _common(resource, label_of(concept), concept)
-    start, end = _when(resource, "onset")
+    fields = common_fields(resource, label_of(concept), concept)
+    start, end = when(resource, "onset")
     signs = [label_of(sign.get("concept") if isinstance(sign.get("concept"), dict) else sign)
              for part in reactions for sign in items(part.get("manifestation"))]  # fmt: skip
     signs += [text_of(part.get("description")) for part in reactions if not part.get("manifestation")]
     fields |= {
         "start": start or from_fhir(resource.get("recordedDate")),
         "end": end,
-        "status": _ACTIVE.get(label_of_code(resource.get("clinicalStatus") or resource.get("status")), "unknown"),
+        "status": STATUS.get(label_of_code(resource.get("clinicalStatus") or resource.get("status")), "unknown"),
         "negated": fields["negated"] or has_code(resource.get("verificationStatus"), "refuted"),
         "reaction": "; ".join(dict.fromkeys(filter(None, signs))),
         "severity": next((text for part in reactions if (text := text_of(part.get("severity")))), ""),
@@ -243,11 +70,11 @@ def label_of_code(concept: Any) -> str:
 
 def _condition(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     concept = resource.get("code")
-    fields = _common(resource, label_of(concept), concept)
-    start, end = _when(resource, "onset")
-    stopped, stopped_end = _when(resource, "abatement")
+    fields = common_fields(resource, label_of(concept), concept)
+    start, end = when(resource, "onset")
+    stopped, stopped_end = when(resource, "abatement")
     end = stopped_end or stopped or end
-    status = _ACTIVE.get(label_of_code(resource.get("clinicalStatus")), "")
+    status = STATUS.get(label_of_code(resource.get("clinicalStatus")), "")
     fields |= {
         "start": start or from_fhir(resource.get("recordedDate") or resource.get("dateRecorded")),
         "end": end,
@@ -261,15 +88,15 @@ def _condition(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
 
 def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     concept = resource.get("vaccineCode")
-    fields = _common(resource, label_of(concept), concept)
-    start, end = _when(resource, "occurrence", "date")
+    fields = common_fields(resource, label_of(concept), concept)
+    start, end = when(resource, "occurrence", "date")
     protocol = first(resource.get("protocolApplied")) or first(resource.get("vaccinationProtocol"))
     status = text_of(resource.get("status"))
     actor = first(resource.get("performer"))
     fields |= {
         "start": start,
         "end": end,
-        "status": "completed" if status in ("completed", "") else _ACTIVE.get(status, "unknown"),
+        "status": "completed" if status in ("completed", "") else STATUS.get(status, "unknown"),
         "negated": fields["negated"]
         or status == "not-done"
         or resource.get("notGiven") is True
@@ -300,11 +127,11 @@ def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
 
 def _observation(resource: Resource, section: str) -> tuple[str, Fields]:
     concept = resource.get("code")
-    fields = _common(resource, label_of(concept), concept)
+    fields = common_fields(resource, label_of(concept), concept)
     value, unit = _value(resource)
     if not value:
         value, unit = _components(resource)
-    start, end = _when(resource, "effective", "applies")
+    start, end = when(resource, "effective", "applies")
     absent = label_of(resource.get("dataAbsentReason"))
     fields |= {
         "value": value,
@@ -380,12 +207,12 @@ def _components(resource: Resource) -> tuple[str, str]:
 
 def _procedure(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     concept = resource.get("code")
-    fields = _common(resource, label_of(concept), concept)
-    start, end = _when(resource, "performed", "occurrence")
+    fields = common_fields(resource, label_of(concept), concept)
+    start, end = when(resource, "performed", "occurrence")
     status = text_of(resource.get("status"))
     actor = first(resource.get("performer"))
     fields |= {
-        "start": start, "end": end, "status": _ACTIVE.get(status, "unknown"),
+        "start": start, "end": end, "status": STATUS.get(status, "unknown"),
         "negated": fields["negated"] or status == "not-done" or resource.get("notDone") is True,
         "performer": resolver.name(actor.get("actor") or actor, resource),
     }  # fmt: skip
@@ -396,20 +223,22 @@ def _device(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     device = resolver.follow(resource.get("device"), resource) or {}
     concept = device.get("type") or resource.get("device")
     label = label_of(device.get("type")) or resolver.name(resource.get("device"), resource)
-    fields = _common(resource, label, concept)
-    start, end = _when(resource, "timing")
+    fields = common_fields(resource, label, concept)
+    start, end = when(resource, "timing")
     return "device", fields | {
         "start": start,
         "end": end,
-        "status": _ACTIVE.get(text_of(resource.get("status")), "unknown"),
+        "status": STATUS.get(text_of(resource.get("status")), "unknown"),
     }
 
 
 def _family(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     who = label_of(resource.get("relationship"))
     conditions = [label_of(part.get("code")) for part in items(resource.get("condition"))]
-    fields = _common(resource, "; ".join(filter(None, conditions)) or who, first(resource.get("condition")).get("code"))
-    start, _ = _when(resource, "date")
+    fields = common_fields(
+        resource, "; ".join(filter(None, conditions)) or who, first(resource.get("condition")).get("code")
+    )
+    start, _ = when(resource, "date")
     return "family_history", fields | {"start": start, "note": " · ".join(filter(None, (who, str(fields["note"]))))}
 
 
@@ -419,18 +248,18 @@ def _consent(resource: Resource, resolver: Resolver) -> tuple[str, Fields] | Non
     ):
         return None
     concept = next((item for item in items(resource.get("category")) if label_of(item)), resource.get("scope"))
-    fields = _common(resource, label_of(concept), concept)
+    fields = common_fields(resource, label_of(concept), concept)
     return "directive", fields | {"start": from_fhir(resource.get("dateTime"))}
 
 
 _READERS: dict[str, Callable[[Resource, Resolver], tuple[str, Fields] | None]] = {
-    "MedicationStatement": _medication,
-    "MedicationUsage": _medication,
-    "MedicationRequest": _medication,
-    "MedicationOrder": _medication,
-    "MedicationPrescription": _medication,
-    "MedicationDispense": _medication,
-    "MedicationAdministration": _medication,
+    "MedicationStatement": read_treatment,
+    "MedicationUsage": read_treatment,
+    "MedicationRequest": read_treatment,
+    "MedicationOrder": read_treatment,
+    "MedicationPrescription": read_treatment,
+    "MedicationDispense": read_treatment,
+    "MedicationAdministration": read_treatment,
     "AllergyIntolerance": _allergy,
     "Condition": _condition,
     "Immunization": _immunization,

@@ -1,0 +1,136 @@
+"""What the segments of an HL7 v2 message state: results, vaccinations, treatments, allergies, diagnoses, flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vault.importers.dates import from_hl7
+from vault.importers.hl7v2_message import Message
+from vault.importers.reading import (
+    Builder,
+    clean_text,
+    says_nothing,
+)
+
+FLAGS = "MetaDMPMSS"
+_FLAG_NAMES = {"INVISIBLE_REP_LEGAUX": "INVISIBLE_REPRESENTANTS_LEGAUX"}
+_CONFIDENTIALITY = ("MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX")
+_NARRATIVE = frozenset({"TX", "FT"})
+
+
+def read_facts(message: Message, out: Builder) -> list[str]:
+    """Entries of the segments that state facts; lines of narrative text."""
+    lines: list[str] = []
+    taken = ""
+    for segment in message.segments:
+        name = segment[0]
+        if name == "OBR":
+            taken = from_hl7(message.of(segment, 7)) or from_hl7(message.of(segment, 22))
+            lines.append(message.of(segment, 4, 2))
+        elif name == "OBX":
+            lines += _observation(message, segment, taken, out)
+        elif name == "NTE":
+            lines += [message.text(part) for part in message.repetitions(segment, 3)]
+        elif name == "RXA":
+            _immunization(message, segment, out)
+        elif name == "RXE":
+            _medication(message, segment, out)
+        elif name in ("AL1", "IAM"):
+            _allergy(message, segment, out)
+        elif name == "DG1":
+            _diagnosis(message, segment, out)
+    return [clean_text(line) for line in lines if line]
+
+
+def _observation(message: Message, segment: tuple[str, ...], taken: str, out: Builder) -> list[str]:
+    """A result, or lines of a report."""
+    kind, status = message.of(segment, 2), message.of(segment, 11)
+    if kind in ("ED", "RP") or message.of(segment, 3, 3) == FLAGS or message.of(segment, 3) in _CONFIDENTIALITY:
+        return []
+    code, label = message.of(segment, 3), message.of(segment, 3, 2)
+    values = [_value(message, value, kind) for value in message.repetitions(segment, 5)]
+    value = "; ".join(filter(None, values))
+    if message.of(message.first("MSH"), 9) == "VXU" or kind in ("HD", "AD", "XPN", "XAD", "XTN", "CX", "EI"):
+        out.not_understood("observation about the message, not about the patient")
+        return []
+    if kind in _NARRATIVE or (not code and not label):
+        return values
+    if status in ("X", "W", "D") or not (value or label):
+        out.not_understood("withdrawn or empty observation")
+        return []
+    out.add("result", {
+        "label": label or code, "code": code, "system": message.of(segment, 3, 3), "value": value,
+        "unit": message.of(segment, 6) or message.of(segment, 6, 2), "range": message.text(message.field(segment, 7)),
+        "interpretation": " ".join(message.part(item, 1) for item in message.repetitions(segment, 8)),
+        "start": from_hl7(message.of(segment, 14)) or taken,
+        "status": "unknown" if status in ("P", "R", "S", "I") else "",
+        "performer": message.of(segment, 23) or message.of(segment, 15, 2),
+    })  # fmt: skip
+    return []
+
+
+def _value(message: Message, value: str, kind: str) -> str:
+    parts = value.split(message.component)
+    if kind == "SN":
+        return "".join(message.text(part) for part in parts)
+    if kind in ("CE", "CWE", "CNE", "CF"):
+        return message.part(value, 2) or message.part(value, 9) or message.part(value, 1)
+    if kind in ("DT", "TS", "DTM"):
+        return from_hl7(message.part(value, 1)) or message.part(value, 1)
+    return (
+        message.text(value.replace(message.component, " ").strip()) if kind not in ("NM",) else message.part(value, 1)
+    )
+
+
+def _immunization(message: Message, segment: tuple[str, ...], out: Builder) -> None:
+    code, label = message.of(segment, 5), message.of(segment, 5, 2)
+    out.add("immunization", {
+        "label": label or code or "(-)", "code": code, "system": message.of(segment, 5, 3),
+        "start": from_hl7(message.of(segment, 3)), "lot": message.of(segment, 15),
+        "performer": message.of(segment, 10, 2), "status": "completed",
+        "negated": message.of(segment, 20) in ("RE", "NA") or code == "998" or not (label or code),
+        "note": message.of(segment, 18, 2),
+    })  # fmt: skip
+
+
+def _medication(message: Message, segment: tuple[str, ...], out: Builder) -> None:
+    code, label = message.of(segment, 2), message.of(segment, 2, 2)
+    amount = " ".join(filter(None, (message.of(segment, 3), message.of(segment, 5, 2) or message.of(segment, 5))))
+    instructions = message.of(segment, 7, 2) or message.of(segment, 7)
+    timing = message.field(segment, 1).split(message.component)
+    out.add("medication", {
+        "label": label or code or "(-)", "code": code, "system": message.of(segment, 2, 3),
+        "dose": " · ".join(filter(None, (amount, instructions))), "status": "unknown",
+        "start": from_hl7(timing[3]) if len(timing) > 3 else "", "end": from_hl7(timing[4]) if len(timing) > 4 else "",
+        "negated": not (label or code),
+    })  # fmt: skip
+
+
+def _allergy(message: Message, segment: tuple[str, ...], out: Builder) -> None:
+    code, label = message.of(segment, 3), message.of(segment, 3, 2)
+    if label or code:
+        out.add("allergy", {
+            "label": label or code, "code": code, "system": message.of(segment, 3, 3),
+            "severity": message.of(segment, 4, 2) or message.of(segment, 4), "reaction": message.of(segment, 5),
+            "negated": says_nothing(label or code, code), "status": "unknown",
+        })  # fmt: skip
+
+
+def _diagnosis(message: Message, segment: tuple[str, ...], out: Builder) -> None:
+    code, label = message.of(segment, 3), message.of(segment, 3, 2) or message.of(segment, 4)
+    if label or code:
+        out.add("condition", {
+            "label": label or code, "code": code, "system": message.of(segment, 3, 3), "status": "unknown",
+            "start": from_hl7(message.of(segment, 5)), "negated": says_nothing(label or code, code),
+        })  # fmt: skip
+
+
+def flags_of(message: Message) -> Iterator[tuple[str, str]]:
+    """The confidentiality flags of the French profile: (name, Y or N)."""
+    for segment in message.all("OBX"):
+        name = message.of(segment, 3)
+        yield _FLAG_NAMES.get(name, name), message.of(segment, 5)
+
+
+def confidentiality_of(flags: set[str]) -> str:
+    return " ".join(name for name in _CONFIDENTIALITY if name in flags)
