@@ -28,7 +28,6 @@ from textual.binding import Binding, BindingType
 from textual.theme import Theme
 
 from tui.crash import fault
-from tui.handoff import Handoff
 from tui.language import _, set_language
 from tui.messages import Changed, Fault, Synced, SyncFailed
 from tui.screens.base import Dialog, HouseScreen, in_thread
@@ -38,14 +37,16 @@ from tui.standing import Standing
 from tui.watching import Watcher
 from tui.widgets.bars import Key, TopLine
 from tui.wording import words
-from vault import Vault
 from vault.errors import VaultError, VaultLocked
 
 if TYPE_CHECKING:
     from sync.exchange import Event
+    from tui.handoff import Handoff
+    from vault import Vault
 
 AUTO_LOCK, WARNING = 300.0, 30.0  # seconds without a key
 SYNC_EVERY = 300.0
+SETTLED = 0.25  # seconds after a vault was opened until its exchange begins
 TOUCHES = (events.Key, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp, events.Paste)
 
 DARK = Theme(
@@ -61,7 +62,7 @@ LIGHT = Theme(
 class ElpisApp(App[int]):
     """One vault, one person in front of it."""
 
-    CSS_PATH = "styles.tcss"
+    CSS_PATH = Path(__file__).with_name("styles.tcss")
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", show=False, priority=True),
@@ -75,7 +76,7 @@ class ElpisApp(App[int]):
         self.animation_level = "none"
         self.path = path
         self.vault: Vault | None = None
-        self.handoff = Handoff()
+        self._handoff: Handoff | None = None
         self._watcher: Watcher | None = None
         self._standing = Standing()
         self._auto_lock, self._warning = auto_lock, warning
@@ -122,8 +123,9 @@ class ElpisApp(App[int]):
 
             self.push_screen(Timeline())
         self._watcher = Watcher(vault, self._from_exchange, lambda error: self.post_message(SyncFailed(error)))
-        self._watcher.start()
-        self._count_accesses()
+        # The first page is painted before the network's libraries are read in beside it.
+        self.set_timer(SETTLED, self._watcher.start)
+        self.set_timer(SETTLED, self._count_accesses)
 
     def action_lock(self) -> None:
         """Every screen goes first, then the vault closes in a thread: a long write must not keep a screen in place."""
@@ -142,7 +144,8 @@ class ElpisApp(App[int]):
             self._watcher.stop()
             self._watcher = None
         self.workers.cancel_all()
-        self.handoff.wipe()
+        if self._handoff is not None:
+            self._handoff.wipe()
         self._standing = Standing()
 
     def close(self) -> None:
@@ -165,6 +168,14 @@ class ElpisApp(App[int]):
         if self._watcher is None:
             raise VaultLocked("the vault is locked")
         return self._watcher
+
+    @property
+    def handoff(self) -> Handoff:
+        if self._handoff is None:
+            from tui.handoff import Handoff
+
+            self._handoff = Handoff()
+        return self._handoff
 
     def now(self) -> float:
         return self.vault.clock() if self.vault is not None else time.time()

@@ -1,9 +1,12 @@
-"""The door: the passphrase, or the recovery kit when it is lost."""
+"""The door: the passphrase, or the recovery kit when it is lost.
+
+The vault is imported while the passphrase is being checked, so that the door is there at once.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -18,12 +21,13 @@ from tui.widgets.bars import Key
 from tui.widgets.field import Field
 from tui.widgets.plain import Plain
 from tui.wording import words
-from vault import Vault
 from vault.errors import UnlockFailed, VaultError
-from vault.passphrase import accept_new, normal_form
+
+if TYPE_CHECKING:
+    from vault import Vault
 
 
-class Unlock(HouseScreen[Vault]):
+class Unlock(HouseScreen["Vault"]):
     """Returns the open vault. A wrong passphrase gets one sentence, whatever is wrong."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f3", "recover", show=False)]
@@ -70,7 +74,7 @@ class Unlock(HouseScreen[Vault]):
         said = self.query_one("#said", Plain)
         said.say(_("Opening: one moment."))
         try:
-            vault = await in_thread(lambda: Vault.unlock(self._path, passphrase))
+            vault = await in_thread(lambda: _unlock(self._path, passphrase))
         except VaultError as error:
             said.say(words(error).sentence)
             return
@@ -85,7 +89,7 @@ class Unlock(HouseScreen[Vault]):
             return
         self.query_one("#said", Plain).say(_("Opening: one moment."))
         try:
-            vault = await in_thread(lambda: Vault.recover(self._path, answer[0], answer[1]))
+            vault = await in_thread(lambda: _recover(self._path, *answer))
         except UnlockFailed:
             self.query_one("#said", Plain).say(_("These words do not open the vault. Nothing was changed."))
             return
@@ -93,6 +97,18 @@ class Unlock(HouseScreen[Vault]):
             self.query_one("#said", Plain).say(words(error).sentence)
             return
         self.dismiss(vault)
+
+
+def _unlock(path: Path, passphrase: str) -> Vault:
+    from vault import Vault
+
+    return Vault.unlock(path, passphrase)
+
+
+def _recover(path: Path, kit: str, passphrase: str) -> Vault:
+    from vault import Vault
+
+    return Vault.recover(path, kit, passphrase)
 
 
 class AskRecovery(Form[tuple[str, str]]):
@@ -108,6 +124,8 @@ class AskRecovery(Form[tuple[str, str]]):
         yield Field(_("The same again"), id="second", secret=True)
 
     def action_submit(self) -> None:
+        from vault.passphrase import accept_new, normal_form
+
         with self.telling():
             phrase = accept_new(self.value("first"))
             if phrase != normal_form(self.value("second")):
