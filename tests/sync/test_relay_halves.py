@@ -285,7 +285,38 @@ def test_release_after_the_end(tmp_path: Path) -> None:
 
 
 def test_revocation_between_commit_and_sending(tmp_path: Path) -> None:
-    """The receipt of destruction and a release of the same grant: after the receipt nothing leaves."""
+    """An opening is written down and held up (the fault); the half is destroyed meanwhile: nothing leaves."""
+
+    async def story() -> None:
+        async with in_process(tmp_path) as relay:
+            grant, keeper = Grant(), relay.keeper
+            await store_half(relay, grant)
+            path = f"/v1/halves/{wire.encode_b64(grant.number)}"
+            submit, committed, go_on = keeper.engine.submit, asyncio.Event(), asyncio.Event()
+
+            def held_up(*arguments: Any, **named: Any) -> Any:
+                async def wait() -> Any:
+                    result = await submit(*arguments, **named)
+                    committed.set()
+                    await go_on.wait()
+                    return result
+
+                return wait()
+
+            keeper.engine.submit = held_up  # type: ignore[method-assign]
+            opening = asyncio.create_task(post(relay, "POST", path + "/openings", grant.request(1)))
+            await committed.wait()
+            keeper.engine.submit = submit  # type: ignore[method-assign]
+            assert (await post(relay, "DELETE", path, owner=grant.owner))[0] == 200
+            go_on.set()
+            status, body = await opening
+            assert (status, b"revoked" in body, len(body) < 100) == (410, True, True)
+
+    asyncio.run(story())
+
+
+def test_revocation_among_openings(tmp_path: Path) -> None:
+    """The receipt of destruction and releases of the same grant: after the receipt nothing leaves."""
 
     async def story() -> None:
         async with in_process(tmp_path) as relay:
