@@ -104,8 +104,12 @@ class Readers:
             return read_file(data, name)
         if len(data) > MAX_FILE:
             raise InputRefused("the file is too large to be read", limit=MAX_FILE)
+        found = format_of(data, name)
+        if found == "other" or found.startswith("picture:"):
+            # Kept as they are: nothing is parsed that would need the wall.
+            return read_file(data, name)
         # DICOM alone pays for loading pydicom.
-        room = IMAGING if format_of(data, name) in ("dicom", "zip") else READING
+        room = IMAGING if found in ("dicom", "zip") else READING
         return self._ask(room, data, name)
 
     def _ask(self, room: str, data: bytes, name: str) -> list[Read]:
