@@ -21,8 +21,9 @@ from sync.relay import halves
 from sync.relay.app import Relay
 from sync.relay.http import Scope
 from sync.relay.log import Log
-from sync.relay.refusal import StorageRefused
+from sync.relay.refusal import Refusal, StorageRefused
 from sync.relay.safe import HalfSafe
+from sync.relay.store import Half
 from tests.sync.conftest import RunningRelay
 from vault.primitives import BoxKey, SigningKey, derive_key
 
@@ -282,6 +283,41 @@ def test_release_after_the_end(tmp_path: Path) -> None:
             assert [wire.Opening.decode(entry.body).counter for entry in wire.decode_frames(page)] == [1, 2]
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("changes", "counter", "now", "code"),
+    [
+        ({}, 8, 50, ""),
+        ({}, 8, 100, "ended"),
+        ({}, 8, 9, "not-yet"),
+        ({}, 7, 50, "counter"),
+        ({"ended": 20, "reason": "revoked"}, 8, 50, "revoked"),
+        ({"ended": 20, "reason": "used-up"}, 8, 50, "used-up"),
+    ],
+)
+def test_the_check_before_a_release(changes: dict[str, Any], counter: int, now: int, code: str) -> None:
+    """By itself, without the sweeper and the second look that would also stop it."""
+    half = Half(1, b"g" * 32, b"o" * 32, b"r" * 32, 10, 100, None, 1, 7, 4, None, "")._replace(**changes)
+    if not code:
+        assert halves.check(half, counter, now) == half
+        return
+    with pytest.raises(Refusal, match=code):
+        halves.check(half, counter, now)
+
+
+def test_start_destroys_what_a_crash_left_over(tmp_path: Path) -> None:
+    """A half whose grant ended, or was never written, while the relay died."""
+    safe = HalfSafe(tmp_path / "relay.db.halves")
+    safe.put(b"x" * 32, b"h" * 32)
+    safe.commit()
+    safe.close()
+
+    async def story() -> int:
+        async with in_process(tmp_path) as relay:
+            return relay.keeper.safe.count()
+
+    assert asyncio.run(story()) == 0
 
 
 def test_revocation_between_commit_and_sending(tmp_path: Path) -> None:
