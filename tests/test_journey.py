@@ -123,7 +123,9 @@ def test_journey(tmp_path: Path, relay: str) -> None:
     physician("show", section, code=ENDED)
 
     # And a grant of two seconds ends by itself.
-    patient("grant", "--to", "Invented doctor", "--document", summary, "--right", "read", "--for", "2s", "--purpose", "?")
+    patient(
+        "grant", "--to", "Invented doctor", "--document", summary, "--right", "read", "--for", "2s", "--purpose", "?"
+    )
     time.sleep(2.2)
     physician("inbox")
     physician("show", summary, code=ENDED)

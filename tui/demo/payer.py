@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vault import Vault
 
 SHORTEST = 5  # bytes; anything shorter stands in random bytes by chance
-_MOST_INFLATED = 64 << 20
+_MOST_DEFLATED, _MOST_INFLATED = 4 << 20, 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,21 @@ def search(words: Iterable[str], keys: Mapping[str, bytes], places: Mapping[str,
     everything = dict(places)
     for place, data in places.items():
         everything |= {f"{place} (inflated at {at})": inflated for at, inflated in _inflated(data)}
-    found = tuple(
-        Found(what, name, place)
-        for place, data in everything.items()
-        for what, name, pattern in patterns
-        if pattern in data
-    )
+    found = tuple(leak for place, data in everything.items() for leak in _find(patterns, place, data))
     needles = len({what for what, _, _ in patterns})
     return Search(needles, len(patterns), len(everything), sum(map(len, everything.values())), found)
+
+
+def _find(patterns: list[tuple[str, str, bytes]], place: str, data: bytes) -> Iterator[Found]:
+    """All patterns in one pass over the data, however many there are."""
+    from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+    if not patterns:
+        return
+    automaton = BytesAhoCorasick([pattern for _, _, pattern in patterns], implementation=Implementation.ContiguousNFA)
+    for index in {match[0] for match in automaton.find_matches_as_indexes(data, overlapping=True)}:
+        what, encoding, _ = patterns[index]
+        yield Found(what, encoding, place)
 
 
 def _spellings(word: str) -> Iterator[tuple[str, bytes]]:
@@ -126,11 +133,12 @@ def _raw_spellings(data: bytes, *, plain: bool = True) -> Iterator[tuple[str, by
 def _inflated(data: bytes) -> Iterator[tuple[int, bytes]]:
     """What can be decompressed in there: zlib, gzip and zip members, wherever they begin."""
     marks = [(b"\x78\x01", 15), (b"\x78\x5e", 15), (b"\x78\x9c", 15), (b"\x78\xda", 15), (b"\x1f\x8b\x08", 31)]
+    view = memoryview(data)
     for mark, bits in marks:
         at = data.find(mark)
         while at >= 0:
             try:
-                inflated = zlib.decompressobj(bits).decompress(data[at:], _MOST_INFLATED)
+                inflated = zlib.decompressobj(bits).decompress(view[at : at + _MOST_DEFLATED], _MOST_INFLATED)
             except zlib.error:
                 inflated = b""
             if len(inflated) >= SHORTEST:
