@@ -1,6 +1,6 @@
 """What a payer who owns the relay could find: names, titles, codes and values of 50 documents, in every encoding.
 
-Searched are the relay's database, write-ahead log, halves, keys, blobs and log, everything that went over the wire, and a
+Searched are the relay's database, write-ahead log, halves, keys, blobs and log, everything that went over the wire, and
 core dump of the relay's process while all of it is loaded.
 """
 
