@@ -42,6 +42,8 @@ class Watcher:
 
     def start(self) -> None:
         """Exchanges once, then follows the relay until `stop`."""
+        if self._stop.is_set():
+            return
         self.sync()
         threading.Thread(target=self._follow, name="elpis-watch", daemon=True).start()
 
@@ -73,7 +75,8 @@ class Watcher:
                 self._fail(error)
                 pause = min(pause * 2, LONGEST_PAUSE)
             self._stop.wait(pause)
-        self.exchange.close()
+        if self._made is not None:
+            self._made.close()
 
     def _tell(self, report: Report) -> None:
         if not self._stop.is_set():

@@ -54,7 +54,7 @@ class EntryForm(Form[Mapping[str, Value]]):
         return _("{kind}: amend").format(kind=name) if self._entry else _("{kind}: add").format(kind=name)
 
     def body(self) -> ComposeResult:
-        with VerticalScroll(id="fields"):
+        with VerticalScroll(id="fields", can_focus=False):
             for name in self._names:
                 value = self._entry.text(name) if self._entry else ""
                 hint = _("day/month/year, or only the year") if name in DATES else ""

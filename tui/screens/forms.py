@@ -30,6 +30,7 @@ class Form(Dialog[T]):
     not land in the field before. Submitting waits behind the keys that the last field has not taken in yet.
     """
 
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", show=False, priority=True),
         Binding("f2", "submit", show=False),

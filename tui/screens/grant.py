@@ -61,7 +61,7 @@ async def give_access(screen: HouseScreen[Any], document_id: str) -> None:
     what = await _ask_what(screen, vault, document_id)
     if what is None:
         return
-    terms = await screen.app.push_screen_wait(AskTerms(person, what, vault.clock()))
+    terms = await screen.app.push_screen_wait(AskTerms(person, what))
     if terms is None:
         return
     with screen.telling():
@@ -181,9 +181,9 @@ class AskTerms(Dialog[Terms]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "right", show=False)]
 
-    def __init__(self, person: Any, what: What, now: float) -> None:
+    def __init__(self, person: Any, what: What) -> None:
         super().__init__()
-        self._person, self._what, self._now = person, what, int(now)
+        self._person, self._what = person, what
         self._right = "read"
 
     def title_text(self) -> str:
@@ -228,11 +228,12 @@ class AskTerms(Dialog[Terms]):
     def until(self) -> int | None:
         """The end as chosen, None while it is not complete or not in the future."""
         seconds = self.query_one("#spans", VirtualList).row
+        now = int(self.house.now())
         if seconds:
-            return self._now + int(seconds)
+            return now + int(seconds)
         day = read_date(self.query_one("#day", Input).value, whole=True)
         end = end_of_day(day) if day else 0
-        return end if end > self._now else None
+        return end if end > now else None
 
     @on(VirtualList.Moved)
     def _moved(self, event: VirtualList.Moved) -> None:

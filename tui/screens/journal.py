@@ -108,7 +108,7 @@ class Journal(HouseScreen[None]):
             return Text(facts + f"{fit(_(RIGHTS.get(row.right, row.right)), 23)}  {left:>13} ")
         rest = width - WHEN - 18 - 4
         facts = f"{fit(instant(row.time), WHEN)}  {fit(state_words(row), 18)}  "
-        return Text(facts + fit(f"{clean(row.person)}: {clean(row.document)}", rest))
+        return Text(facts + fit(f"{clean(row.person)} · {clean(row.document)}", rest))
 
     @on(VirtualList.Moved)
     def _tell(self, event: VirtualList.Moved) -> None:

@@ -241,6 +241,6 @@ def _marked(snippet: str) -> Text:
     text = Text()
     strong = Style(bold=True, underline=True)
     for number, part in enumerate(snippet.replace(MARK_OPEN, MARK_CLOSE).split(MARK_CLOSE)):
-        before, after = " " * part.startswith(" "), " " * part.endswith(" ")
+        before, after = " " * part[:1].isspace(), " " * part[-1:].isspace()
         text.append(before).append(clean(part), strong if number % 2 else Style()).append(after)
     return text
