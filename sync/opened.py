@@ -117,6 +117,7 @@ class OpenDocument:
         """From a kept copy to the channel itself; what was written meanwhile must be in it first."""
         if self._unlocked.visit.relay in self._exchange.push().unreachable:
             raise RelayUnreachable("the relay does not answer", hint="The copy kept on this device is shown.")
+        self._actor = make_id()  # what was written under the former one comes back from the channel
         self._channel = replace(self._vault.visiting.channel(self._unlocked), own=self._actor)
         self._seen, self._links, self.offline = Seen(), [ZERO], False
 

@@ -5,7 +5,7 @@ Taken first, passed afterwards: a crash between the two brings a message again, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sync import envelope, wire
@@ -117,23 +117,24 @@ class Pull:
             chain = wire.extend_chain(chain, message.index, message.time, message.body_hash)
             self._outbox.check_link(mailbox.address, message.index, chain, checkpoint)
             if not message.freed:
-                report.events += self._message(mailbox, message)
+                self._message(mailbox, message, report)
             self._outbox.advance(mailbox.address, message.index, chain)
             report.pulled += 1
 
-    def _message(self, mailbox: Mailbox, message: Message) -> list[Event]:
+    def _message(self, mailbox: Mailbox, message: Message, report: Report) -> None:
         """One message; a bad one is kept as evidence and the exchange goes on."""
         try:
             if mailbox.kind == "inbox":
-                return [self._inbox(message)]
-            return list(self._envelope(mailbox, message))
+                report.events.append(self._inbox(message))
+            else:
+                self._envelope(mailbox, message, report)
         except Replayed:
-            return []
+            return
         except (VerificationFailed, ForeignChange, NotFound, InputRefused) as failure:
             self._outbox.keep(mailbox.address, message.body, failure)
-            return [Event("quarantined", detail=failure.code, time=message.time)]
+            report.events.append(Event("quarantined", detail=failure.code, time=message.time))
 
-    def _envelope(self, mailbox: Mailbox, message: Message) -> Iterator[Event]:
+    def _envelope(self, mailbox: Mailbox, message: Message, report: Report) -> None:
         if mailbox.key is None:
             return
         inner = envelope.open(mailbox.key, mailbox.address, message.body)
@@ -143,11 +144,11 @@ class Pull:
         except RelayContradiction as failure:
             # The writer may lie: that must not keep the writer, or anybody else, from being heard.
             self._outbox.keep(mailbox.address, message.body, failure)
-            yield Event("relay-contradiction", author, detail=str(failure), time=message.time)
+            report.events.append(Event("relay-contradiction", author, detail=str(failure), time=message.time))
         inner = replace(inner, time=min(inner.time, message.time, int(self._vault.clock())))
         document = self._vault.sharing.apply(mailbox.address, inner)
         if document is not None:
-            yield Event("document-changed", author, document.id, document.title, inner.time)
+            report.events.append(Event("document-changed", author, document.id, document.title, inner.time))
 
     def _inbox(self, message: Message) -> Event:
         statement = open_statement(self._vault.identity.box, message.body)

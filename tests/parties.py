@@ -48,7 +48,7 @@ class Parties:
         card = vault.people.card()
         read = vault.people.read_card(card)
         now = int(self.clock())
-        certificate = certify(AUTHORITY_KEY, read, unique_id=read.name, role=role, now=now, days=30)
+        certificate = certify(AUTHORITY_KEY, read, unique_id=read.name[:50], role=role, now=now, days=30)
         return self.holder.people.add(card, certificate=certificate, authority=AUTHORITY)
 
     def letter(self, title: str = "Lettre") -> str:

@@ -86,6 +86,7 @@ class DoubleClient:
 
     def about(self) -> RelayInfo:
         self._called("about", b"")
+        self._key = self._relay.key.public
         return RelayInfo(1, self._relay.key.public, self._relay.now(), wire.limits(), "double")
 
     def create_mailbox(self, addr: bytes, owner: bytes, tokens: Sequence[Token] = ()) -> None:

@@ -125,11 +125,13 @@ class GrantStore:
         return [Given(*row) for row in self._store.rows(f"SELECT {_GIVEN} FROM given WHERE state = 'active'")]
 
     def to_trace(self, now: int, keep: int) -> list[Given]:
-        """Grants whose trace may still grow, or ended less than `keep` seconds ago."""
+        """Grants that a relay knows and whose trace may still grow, or that ended less than `keep` seconds ago."""
         return [
             Given(*row)
             for row in self._store.rows(
-                f"SELECT {_GIVEN} FROM given WHERE state = 'active' OR ended > ?", (now - keep,)
+                f"SELECT {_GIVEN} FROM given WHERE (state = 'active' OR ended > ?) AND NOT EXISTS "
+                "(SELECT 1 FROM outbox WHERE belongs = number AND verb = 'put_half')",
+                (now - keep,),
             )
         ]
 
