@@ -25,7 +25,6 @@ from rich.text import Text
 from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.theme import Theme
 
 from tui.crash import fault
 from tui.language import _, set_language
@@ -33,9 +32,10 @@ from tui.messages import Changed, Fault, Synced, SyncFailed
 from tui.screens.base import Dialog, HouseScreen, in_thread
 from tui.screens.forms import Help, Palette
 from tui.screens.unlock import Unlock
-from tui.standing import Standing
+from tui.standing import Standing, event_words
 from tui.watching import Watcher
 from tui.widgets.bars import Key, TopLine
+from tui.widgets.colours import DARK, LIGHT
 from tui.wording import words
 from vault.errors import VaultError, VaultLocked
 
@@ -48,15 +48,6 @@ AUTO_LOCK, WARNING = 300.0, 30.0  # seconds without a key
 SYNC_EVERY = 300.0
 SETTLED = 0.25  # seconds after a vault was opened until its exchange begins
 TOUCHES = (events.Key, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp, events.Paste)
-
-DARK = Theme(
-    name="elpis-dark", dark=True, primary="#ffd75f", secondary="#c6c6c6", accent="#5fd7ff", warning="#ffaf5f",
-    error="#ff8787", success="#87ff87", foreground="#ffffff", background="#000000", surface="#3a3a3a", panel="#262626",
-)  # fmt: skip
-LIGHT = Theme(
-    name="elpis-light", dark=False, primary="#00308f", secondary="#3a3a3a", accent="#005f87", warning="#7f3f00",
-    error="#a00000", success="#005f00", foreground="#000000", background="#ffffff", surface="#d0d0d0", panel="#e4e4e4",
-)  # fmt: skip
 
 
 class ElpisApp(App[int]):
@@ -301,6 +292,12 @@ class ElpisApp(App[int]):
     def on_fault(self, message: Fault) -> None:
         raise message.error
 
+    def _handle_exception(self, error: Exception) -> None:
+        """What was still under way when the lock took the vault away ends with VaultLocked: that is no fault."""
+        cause = getattr(error, "error", error)
+        if not (isinstance(cause, VaultLocked) and self.vault is None):
+            super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         """Textual would print every frame with its local variables: a passphrase can be among them."""
         error = self._exception or sys.exc_info()[1] or RuntimeError()
@@ -312,21 +309,6 @@ class ElpisApp(App[int]):
     def panic(self, *renderables: object) -> None:
         """An error that would draw itself is told in the same few lines."""
         self._fatal_error()
-
-
-def event_words(event: Event) -> str:
-    """What the exchange brought, in a sentence; empty for what needs no telling."""
-    sentences = {
-        "grant-received": _("{person} has opened something to you."),
-        "opened": _("{person} has opened “{title}” (signed)."),
-        "document-changed": _("{person} has written in “{title}”."),
-        "deposit-filed": _("A document has arrived: “{title}”."),
-        "deposit-waiting": _("A deposit waits for your word: “{title}”."),
-        "quarantined": _("Something from outside was set aside: it breaks the rules."),
-        "access-ended": _("The access of {person} has ended."),
-        "relay-contradiction": _("The relay contradicts itself. Keep this vault as it is: it is proof."),
-    }
-    return sentences.get(event.kind, "").format(person=event.person or _("somebody"), title=event.title)
 
 
 def run(path: Path, language: str | None) -> int:

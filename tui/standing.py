@@ -1,4 +1,5 @@
-"""How things stand, for the permanent line: whose vault, the accesses that are open now, the last synchronisation."""
+"""How things stand, for the permanent line: whose vault, the accesses that are open now, the last synchronisation; and
+what an exchange has brought, in sentences."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from tui.language import _, ngettext
 from tui.render import clean, instant, remaining
 
 if TYPE_CHECKING:
+    from sync.exchange import Event
     from vault import Vault
 
 DAY = 86_400
@@ -54,3 +56,18 @@ class Standing:
             return _("not synchronised")
         when = instant(self._synced)
         return _("synchronised {when}").format(when=when.rpartition(", ")[2] if now - self._synced < DAY / 2 else when)
+
+
+def event_words(event: Event) -> str:
+    """What the exchange brought, in a sentence; empty for what needs no telling."""
+    sentences = {
+        "grant-received": _("{person} has opened something to you."),
+        "opened": _("{person} has opened “{title}” (signed)."),
+        "document-changed": _("{person} has written in “{title}”."),
+        "deposit-filed": _("A document has arrived: “{title}”."),
+        "deposit-waiting": _("A deposit waits for your word: “{title}”."),
+        "quarantined": _("Something from outside was set aside: it breaks the rules."),
+        "access-ended": _("The access of {person} has ended."),
+        "relay-contradiction": _("The relay contradicts itself. Keep this vault as it is: it is proof."),
+    }
+    return sentences.get(event.kind, "").format(person=event.person or _("somebody"), title=event.title)

@@ -12,6 +12,7 @@ from tests.conftest import PASSPHRASE, VaultFactory
 from tests.tui.driving import inside, run, running
 from tui.app import ElpisApp
 from tui.language import set_language
+from tui.messages import Changed
 from tui.screens.timeline import Timeline
 from tui.screens.unlock import Unlock
 from vault import Document, Vault
@@ -117,5 +118,18 @@ def test_the_palette_is_translated_and_takes_no_picture(vault: Vault) -> None:
             await screens.see("Quitter Elpis")
             await screens.press("escape", "f1")
             await screens.see("Voici votre dossier", "Donner accès")
+
+    run(story)
+
+
+def test_news_that_come_after_the_lock_are_no_fault(vault: Vault) -> None:
+    async def story() -> None:
+        async with inside(vault) as screens:
+            timeline = screens.app.screen
+            screens.app.vault = None
+            timeline.post_message(Changed())
+            await screens.pilot.pause(0.3)
+            assert screens.app.return_code is None
+            screens.app.vault = vault
 
     run(story)
