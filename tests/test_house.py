@@ -30,7 +30,12 @@ ROOMS = ("vault", "sync", "tui")
 TOOLS = {ROOT / "tui/locale/build.py"}
 
 # What a distribution is imported as, where that is not its name.
-MODULES = {"markdown-it-py": "markdown_it", "linkify-it-py": "linkify_it", "pynacl": "nacl"}
+MODULES = {
+    "ahocorasick-rs": "ahocorasick_rs",
+    "markdown-it-py": "markdown_it",
+    "linkify-it-py": "linkify_it",
+    "pynacl": "nacl",
+}
 
 # Modules of the standard library that open connections; the vault has none of them.
 NETWORK = {"asyncio", "ftplib", "http", "smtplib", "socket", "socketserver", "ssl", "urllib.request", "xmlrpc"}
