@@ -38,9 +38,13 @@ VERBS = (
     Entry("passphrase", "making", N_("change the passphrase")),
     Entry(
         "recovery",
-        "making",
+        "recovering",
         N_("the recovery kit"),
-        (("use", N_("open the vault with the 24 words")), ("test", N_("check that the 24 words open it"))),
+        (
+            ("make", N_("a recovery sheet to print, whole or divided among trusted people")),
+            ("use", N_("open the vault with the 24 words, or with shares")),
+            ("test", N_("rehearse: check that the words open it, and change nothing")),
+        ),
     ),
     Entry("import", "filing", N_("take in files: CDA, FHIR, PDF, whole folders")),
     Entry("add", "filing", N_("add a treatment, an allergy, a file ...")),

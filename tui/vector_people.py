@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vault import attachment, certificate, chunk, deposit, grant, identity, keys, opening, roster, statement
+from vault import attachment, certificate, chunk, deposit, grant, identity, keys, opening, roster, shares, statement
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
 from vault.primitives import BoxKey, SigningKey
@@ -191,9 +191,16 @@ def _recovery_words(given: Given) -> dict[str, Any]:
     }
 
 
+def _shares(given: Given) -> dict[str, Any]:
+    read = [shares.read_share(text.split()) for text in given.any("shares")]
+    entropy = shares.combine(read, given.blob("passphrase"))
+    return {"entropy": entropy, "set": read[0].set_id, "needed": read[0].needed}
+
+
 PEOPLE_FORMATS: dict[str, Run] = {
     "keyslots": _keyslots,
     "recovery-words": _recovery_words,
+    "shares": _shares,
     "attachment": _attachment,
     "change": _change,
     "roster": _roster,

@@ -119,9 +119,9 @@ class Vault(Record):
 
     @classmethod
     def recover(cls, path: Path, words: str, new_passphrase: str, *, clock: Clock = time.time) -> Vault:
-        """The vault, opened by its recovery kit; the new passphrase takes the place of the old."""
+        """The vault, opened by its recovery kit (words or shares); the new passphrase replaces the old."""
         normal = phrases.accept_new(new_passphrase)
-        kit = RecoveryKit.from_words(words)
+        kit = RecoveryKit.read(words)
         with _entered(path, WAIT) as busy:
             slots = Keyslots.read(path / SLOTS)
             key = slots.open_with_kit(kit.entropy)
@@ -151,10 +151,15 @@ class Vault(Record):
         self._slots = self._slots.with_passphrase(key, normal)
         self._slots.write()
 
-    def replace_kit(self, passphrase: str) -> RecoveryKit:
-        """A new recovery kit; the old one opens nothing any more. The root key changes with it."""
+    def replace_kit(self, passphrase: str, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
+        """A new recovery kit; the old one opens nothing any more. The root key changes with it.
+
+        `deliver` takes the new kit to where it is kept, before the old one ends: when it raises, nothing is changed.
+        """
         key = self._slots.open_with_passphrase(phrases.normal_form(passphrase))
         kit = RecoveryKit.make()
+        if deliver is not None:
+            deliver(kit)
         self._slots = self._slots.with_kit(key, kit)
         self._slots.write()
         self.set_meta("root", kit.root_key().public)

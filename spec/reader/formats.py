@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, statements
+from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, shares, statements
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -176,6 +176,7 @@ FORMATS: dict[str, Run] = {
     "stream": read_stream,
     "keyslots": read_keyslots,
     "recovery-words": lambda v: keyslots.read_words(v["words"]),
+    "shares": lambda v: shares.read_shares(v["shares"], raw(v, "passphrase")),
     "attachment": read_attachment,
     "change": lambda v: chunks.read_chunk(raw(v, "data")),
     "roster": lambda v: statements.read_roster(*raws(v, "data", "root", "vault")),

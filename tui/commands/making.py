@@ -1,23 +1,20 @@
-"""`init`, `passphrase`, `recovery`: a vault and the two ways into it."""
+"""`init`, `passphrase`: a vault, and the way into it that its holder keeps in mind."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui import asking, files, render
+from tui import asking, files
 from tui.asking import UsageError
+from tui.commands import recovering
 from tui.language import _, language
 from tui.session import Session, Verb
 
 if TYPE_CHECKING:
     from vault.recovery import RecoveryKit
-
-SHEET_COLUMNS = 6
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +61,9 @@ def _init(session: Session) -> int:
             out.unlink(missing_ok=True)
     with vault:
         if out:
-            _write_sheet(out, kit, args.name)
+            recovering.fill_sheet(out, kit)
         else:
-            _show_sheet(session, kit, args.name)
+            _show_sheet(session, kit)
         session.give(
             {
                 "vault": str(session.path),
@@ -95,31 +92,11 @@ def _check_init(args: argparse.Namespace) -> None:
         raise UsageError(_("Nobody is here to copy the recovery kit: add --recovery-out FILE."))
 
 
-def sheet(kit: RecoveryKit, name: str) -> str:
-    """The recovery kit as it is printed: lines with # are for the reader, the others are the 24 words in order."""
-    words = kit.words(language())
-    lines = [
-        "# " + _("Elpis recovery kit of {name}").format(name=render.clean(name)),
-        "# " + _("Whoever has these 24 words opens the vault. Keep them on paper, away from the device."),
-        "# " + _("Fingerprint: {code}").format(code=kit.fingerprint()),
-    ]
-    for start in range(0, len(words), SHEET_COLUMNS):
-        lines.append(" ".join(words[start : start + SHEET_COLUMNS]))
-    return "\n".join(lines) + "\n"
-
-
-def _write_sheet(path: Path, kit: RecoveryKit, name: str) -> None:
-    with path.open("w", encoding="utf-8") as target:
-        target.write(sheet(kit, name))
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _show_sheet(session: Session, kit: RecoveryKit, name: str) -> None:
-    session.say(sheet(kit, name))
+def _show_sheet(session: Session, kit: RecoveryKit) -> None:
+    session.say(recovering.sheet_text(kit))
     session.say(_("Copy the 24 words on paper now. Three of them are asked back."))
     while not asking.asked_back(kit.words(language())):
-        session.say(sheet(kit, name))
+        session.say(recovering.sheet_text(kit))
 
 
 def _passphrase_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,65 +121,7 @@ def _new_passphrase(session: Session) -> str:
     return asking.passphrase(session.args.new_passphrase_file, None, new=True, command=False)
 
 
-def _recovery_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kit", metavar=_("FILE"), help=_("the file of the recovery kit, or its 24 words"))
-
-
-def _use_arguments(parser: argparse.ArgumentParser) -> None:
-    _recovery_arguments(parser)
-    _passphrase_arguments(parser)
-
-
-def _use(session: Session) -> int:
-    from vault import Vault
-
-    words = _words(session)
-    file = session.args.new_passphrase_file or session.args.passphrase_file
-    new = asking.passphrase(file, session.args.passphrase_fd, new=True)
-    with Vault.recover(session.path, words, new) as vault:
-        session.give(
-            {"vault": str(session.path), "id": vault.vault_id.hex(), "recovered": True},
-            _("The vault is open again, with the new passphrase. The old one opens nothing any more."),
-        )
-    return 0
-
-
-def _test(session: Session) -> int:
-    """Whether the kit opens this vault; nothing is changed."""
-    from vault.keys import Keyslots
-    from vault.recovery import RecoveryKit
-
-    slots = Keyslots.read(session.path / "keyslots")
-    kit = RecoveryKit.from_words(_words(session))
-    slots.open_with_kit(kit.entropy)
-    session.give(
-        {"opens": True, "fingerprint": kit.fingerprint()},
-        _("This kit opens the vault. Fingerprint: {code}").format(code=kit.fingerprint()),
-    )
-    return 0
-
-
-def _words(session: Session) -> str:
-    """The 24 words: from the kit's file, or typed."""
-    if session.args.kit:
-        text = files.read_small(Path(session.args.kit)).decode("utf-8", "replace")
-        return " ".join(_unnumbered(text.splitlines()))
-    from vault.errors import VaultLocked
-
-    if not asking.at_terminal():
-        raise VaultLocked(_("no recovery kit was given: --kit FILE"))
-    return asking.hidden(_("The 24 words: "))
-
-
-def _unnumbered(lines: Sequence[str]) -> list[str]:
-    """The words of a kit's file: no comments, and no numbers in front of words."""
-    words = [word for line in lines if not line.startswith("#") for word in line.split()]
-    return [word for word in words if not word.rstrip(".)").isdigit()]
-
-
 VERBS = {
     "init": Verb(_init_arguments, _init, writes=True),
     "passphrase": Verb(_passphrase_arguments, _passphrase, writes=True),
-    "recovery use": Verb(_use_arguments, _use),
-    "recovery test": Verb(_recovery_arguments, _test),
 }

@@ -1,0 +1,195 @@
+"""`recovery`: the second way into a vault. Its sheet, its rehearsal, its use."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui import asking, files
+from tui.asking import UsageError
+from tui.language import _, language, ngettext
+from tui.session import Session, Verb
+
+if TYPE_CHECKING:
+    from vault.exporters.sheet import Sheet
+    from vault.recovery import RecoveryKit
+
+SCHEMES = ("2of3", "3of5")
+SHARE_WORDS = 33
+
+
+def sheet_text(kit: RecoveryKit) -> str:
+    """The recovery sheet as text: lines with # are for the reader, the others are the 24 words in order."""
+    from vault.exporters import sheet
+
+    return sheet.as_text(_sheets(kit, ""), language=language(), made=date.today())
+
+
+def fill_sheet(path: Path, kit: RecoveryKit, scheme: str = "") -> None:
+    """Writes the sheets into a file that is there and empty; a PDF when it is called one. Durable when this returns."""
+    from vault.exporters import sheet
+
+    sheets, told = _sheets(kit, scheme), {"language": language(), "made": date.today()}
+    if path.suffix.lower() == ".pdf":
+        pages = io.BytesIO()
+        sheet.as_pdf(pages, sheets, **told)  # type: ignore[arg-type]
+        data = pages.getvalue()
+    else:
+        data = sheet.as_text(sheets, **told).encode()  # type: ignore[arg-type]
+    with path.open("wb") as target:
+        target.write(data)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _sheets(kit: RecoveryKit, scheme: str) -> list[Sheet]:
+    from vault.exporters.sheet import Sheet
+
+    if not scheme:
+        return [Sheet(tuple(kit.words(language())), kit.fingerprint())]
+    shares = kit.divided(scheme)
+    return [
+        Sheet(tuple(share.text.split()), kit.fingerprint(), share.number, len(shares), share.needed, share.set_id)
+        for share in shares
+    ]
+
+
+def _kit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kit", metavar=_("FILE"), nargs="+", action="extend", help=_("the file of the recovery kit, or of each share")
+    )
+
+
+def _make_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar=_("FILE"), help=_("where the sheet goes: FILE.pdf or FILE.txt"))
+    parser.add_argument(
+        "--shares", choices=SCHEMES, help=_("divided among trusted people: 2 of 3, or 3 of 5, open the vault together")
+    )
+    parser.add_argument(
+        "--kit", metavar=_("FILE"), nargs="+", action="extend",
+        help=_("print the kit that you have once more, or divide it; without this a new kit takes its place"),
+    )  # fmt: skip
+
+
+def _make(session: Session) -> int:
+    args = session.args
+    out = Path(args.out)
+    if out.suffix.lower() not in (".pdf", ".txt"):
+        raise UsageError(_("--out ends with .pdf or .txt."))
+    scheme = args.shares or ""
+    told = {"file": args.out, "shares": args.shares, "new": not args.kit, "dry_run": session.dry_run}
+    if session.dry_run:
+        session.give(told, _("A recovery sheet would be written."))
+        return 0
+    # An empty file first: a new kit that could not be written would shut its holder out.
+    files.write_private(out, [])
+    done = False
+    try:
+        kit = _again(session, out, scheme) if args.kit else _replaced(session, out, scheme)
+        done = True
+    finally:
+        if not done:
+            out.unlink(missing_ok=True)
+    session.give({**told, "fingerprint": kit.fingerprint()}, _("Written: {file}").format(file=args.out))
+    session.say(_("Fingerprint: {code}").format(code=kit.fingerprint()))
+    session.say(_("Print it, keep the paper away from the device, delete the file."))
+    session.say(_lost())
+    return 0
+
+
+def _again(session: Session, out: Path, scheme: str) -> RecoveryKit:
+    """The kit that the holder has, on a new sheet; the vault is not touched."""
+    kit = _checked(session)
+    fill_sheet(out, kit, scheme)
+    return kit
+
+
+def _replaced(session: Session, out: Path, scheme: str) -> RecoveryKit:
+    from vault import Vault
+
+    passphrase = session.passphrase()
+    with Vault.unlock(session.path, passphrase) as vault:
+        warning = _("A new recovery kit takes the place of the old one, whose sheet then opens nothing any more.")
+        session.confirm(vault.holder_name, f"{warning}\n{_lost()}")
+        return vault.replace_kit(passphrase, lambda kit: fill_sheet(out, kit, scheme))
+
+
+def _lost() -> str:
+    return _(
+        "Without the passphrase and without this kit nobody can open the vault: everything in it is lost. There is no"
+        " other copy, anywhere."
+    )
+
+
+def _use_arguments(parser: argparse.ArgumentParser) -> None:
+    _kit_arguments(parser)
+    parser.add_argument("--new-passphrase-file", metavar=_("FILE"), help=_("its first line is the new passphrase"))
+
+
+def _use(session: Session) -> int:
+    from vault import Vault
+
+    words = "\n\n".join(_brought(session))
+    file = session.args.new_passphrase_file or session.args.passphrase_file
+    new = asking.passphrase(file, session.args.passphrase_fd, new=True)
+    with Vault.recover(session.path, words, new) as vault:
+        session.give(
+            {"vault": str(session.path), "id": vault.vault_id.hex(), "recovered": True},
+            _("The vault is open again, with the new passphrase. The old one opens nothing any more."),
+        )
+    session.say(_("If somebody else may have seen the kit, make another: `elpis recovery make`."))
+    return 0
+
+
+def _test(session: Session) -> int:
+    """Whether the kit opens this vault; nothing is changed."""
+    kit = _checked(session)
+    session.give(
+        {"opens": True, "fingerprint": kit.fingerprint()},
+        _("This kit opens the vault. Fingerprint: {code}").format(code=kit.fingerprint()),
+    )
+    return 0
+
+
+def _checked(session: Session) -> RecoveryKit:
+    """The kit that was brought; UnlockFailed when it does not open this vault."""
+    from vault.keys import Keyslots
+    from vault.recovery import RecoveryKit
+
+    slots = Keyslots.read(session.path / "keyslots")
+    kit = RecoveryKit.read(*_brought(session))
+    slots.open_with_kit(kit.entropy)
+    return kit
+
+
+def _brought(session: Session) -> list[str]:
+    """The 24 words, or shares: from files, or typed one after the other."""
+    if session.args.kit:
+        return [files.read_small(Path(name)).decode("utf-8", "replace") for name in session.args.kit]
+    from vault.errors import VaultLocked
+
+    if not asking.at_terminal():
+        raise VaultLocked(_("no recovery kit was given: --kit FILE"))
+    typed = [asking.hidden(_("The 24 words, or a share: "))]
+    if len(typed[0].split()) < SHARE_WORDS:
+        return typed
+    from vault.shares import read_share
+
+    first = read_share(typed[0].split())
+    while len(typed) < first.needed:
+        left = first.needed - len(typed)
+        session.say(ngettext("{n} share is missing.", "{n} shares are missing.", left).format(n=left))
+        typed.append(asking.hidden(_("The next share: ")))
+        read_share(typed[-1].split(), len(typed))
+    return typed
+
+
+VERBS = {
+    "recovery make": Verb(_make_arguments, _make, writes=True),
+    "recovery use": Verb(_use_arguments, _use),
+    "recovery test": Verb(_kit_arguments, _test),
+}
