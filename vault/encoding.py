@@ -50,7 +50,7 @@ class Shape:
     def encode(self, value: Mapping[str, Any]) -> bytes:
         """Encoded, after the same checks that a reader makes: what cannot be read is never written."""
         self.check(value)
-        data = encode(dict(value))
+        data = cbor2.dumps(dict(value), canonical=True)  # the checks let nothing through that `encode` would refuse
         if len(data) > self.limit:
             raise TooLarge(f"{self.name}: {len(data)} bytes, at most {self.limit}")
         return data
@@ -62,7 +62,7 @@ class Shape:
 
     def check(self, value: object, path: str = "") -> None:
         where = path or self.name
-        if not isinstance(value, Mapping):
+        if not isinstance(value, (dict, Mapping)):  # a dict in nearly every call: the abstract class is slow to ask
             raise Malformed(f"{where}: not a map")
         if value.keys() != self.fields.keys():
             extra = sorted(set(map(str, value)) ^ set(self.fields))
@@ -87,6 +87,8 @@ def text(at_most: int = 1000) -> Check:
     def check(value: Any, where: str) -> None:
         if not isinstance(value, str) or len(value) > at_most:
             raise Malformed(f"{where}: not text of the right length")
+        if not value.isascii():
+            _encoded(value)
 
     return check
 
@@ -149,6 +151,8 @@ def map_of(inner: Check, *, at_most: int) -> Check:
         if not isinstance(value, dict) or len(value) > at_most:
             raise Malformed(f"{where}: not a map of at most {at_most}")
         for key, item in value.items():
+            if not isinstance(key, str) or len(_encoded(key)) > MAX_KEY:
+                raise Malformed(f"{where}: a key is not short text")
             inner(item, f"{where}.{key!r}")
 
     return check
@@ -169,10 +173,11 @@ def scalar(at_most: int = 100_000) -> Check:
 def _only_plain(value: object, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise Malformed("nested too deep")
-    if value is None or isinstance(value, bool | bytes):
+    if value is None or isinstance(value, (bytes, bool)):
         return
     if isinstance(value, str):
-        _encoded(value)
+        if not value.isascii():
+            _encoded(value)
     elif isinstance(value, int):
         if not -MAX_INT <= value <= MAX_INT:
             raise Malformed("whole number out of range")
@@ -182,7 +187,7 @@ def _only_plain(value: object, depth: int) -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             # With text keys alone, cbor2's length-first order and RFC 8949's bytewise order are the same order.
-            if not isinstance(key, str) or len(_encoded(key)) > MAX_KEY:
+            if not isinstance(key, str) or (len(key) if key.isascii() else len(_encoded(key))) > MAX_KEY:
                 raise Malformed("map key is not short text")
             _only_plain(item, depth + 1)
     else:
@@ -207,19 +212,19 @@ def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     """One item that starts at `at`, and where the next one starts."""
     if depth > MAX_DEPTH:
         raise Malformed("nested too deep")
-    if data[at : at + 1] and data[at] in _CONSTANTS:
-        return _CONSTANTS[data[at]], at + 1
+    if at < len(data) and (first := data[at]) in _CONSTANTS:
+        return _CONSTANTS[first], at + 1
     major, argument, at = _head(data, at)
-    if major in (_UNSIGNED, _NEGATIVE):
+    if major in (_BYTES, _TEXT):
+        end = at + argument
+        if end > len(data):
+            raise Malformed("ends too early")
+        return (data[at:end] if major == _BYTES else _utf8(data[at:end])), end
+    if major <= _NEGATIVE:
         number = argument if major == _UNSIGNED else -1 - argument
         if not -MAX_INT <= number <= MAX_INT:
             raise Malformed("whole number out of range")
         return number, at
-    if major in (_BYTES, _TEXT):
-        chunk = data[at : at + argument]
-        if len(chunk) != argument:
-            raise Malformed("ends too early")
-        return (chunk if major == _BYTES else _utf8(chunk)), at + argument
     if major == _LIST:
         items = []
         for _ in range(argument):

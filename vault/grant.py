@@ -25,7 +25,7 @@ from vault.primitives import (
     open_box,
     seal_box,
 )
-from vault.statement import Statement, make_statement, read_statement, seal_statement, type_of
+from vault.statement import Statement, make_statement, read_statement, seal_statement, sign_body, type_of
 
 TAG = 16
 MAX_ITEMS = 1024
@@ -111,7 +111,13 @@ class Item:
     mailbox: bytes
 
     def fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ITEM.fields}
+        return {
+            "document": self.document,
+            "epoch": self.epoch,
+            "edition": self.edition,
+            "tag": self.tag,
+            "mailbox": self.mailbox,
+        }
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -125,12 +131,18 @@ class Content:
     kind: str
 
     def fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in CONTENT.fields}
+        return {
+            "key": self.key,
+            "read": self.read,
+            "append": self.append,
+            "title": self.title,
+            "kind": self.kind,
+        }
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Package:
-    """A grant as its grantee holds it after `open_package`. `body` is what `grant_hash` is over."""
+    """A grant as its grantee holds it after `open_package`. `hash` is over `body`."""
 
     fields: Mapping[str, Any]
     body: bytes
@@ -138,10 +150,7 @@ class Package:
     reader: bytes
     items: tuple[Item, ...]
     wraps: tuple[bytes, ...]
-
-    @property
-    def hash(self) -> bytes:
-        return hash32(self.body)
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -173,32 +182,35 @@ def unwrap(item_key: bytes, wrapped: bytes, grant_hash: bytes, item: Item) -> Co
     return Content(**CONTENT.decode(open_box(item_key, "elpis-wrap", wrapped, _wrap_aad(grant_hash, item))))
 
 
-def make_body(fields: Mapping[str, Any], items: Sequence[Item]) -> bytes:
-    """The grant's body, before it is signed: its hash goes into every item key."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Body:
+    """A grant's body, before it is signed: its hash goes into every item key. Made by `make_body`."""
+
+    role: str
+    grantee_box: bytes
+    data: bytes
+    hash: bytes
+
+
+def make_body(fields: Mapping[str, Any], items: Sequence[Item]) -> Body:
+    """RoleDenied for a payer and for every role that is not on the list."""
     check_role(fields["role"])
-    return GRANT.encode({**fields, "suite": SUITE, "items": [item.fields() for item in items]})
+    data = GRANT.encode({**fields, "suite": SUITE, "items": [item.fields() for item in items]})
+    return Body(fields["role"], fields["grantee_box"], data, hash32(data))
 
 
-def seal(
-    issuer: Identity,
-    fields: Mapping[str, Any],
-    items: Sequence[Item],
-    half: bytes,
-    reader: bytes,
-    wraps: Sequence[bytes],
-) -> bytes:
+def seal(issuer: Identity, body: Body, half: bytes, reader: bytes, wraps: Sequence[bytes]) -> bytes:
     """The sealed package for the grantee's inbox. RoleDenied for a payer: this is the only way to seal a grant."""
-    check_role(fields["role"])
-    body = {**fields, "suite": SUITE, "items": [item.fields() for item in items]}
+    check_role(body.role)
     package = {
         "suite": SUITE,
-        "recipient": fields["grantee_box"],
-        "grant": make_statement("grant", GRANT, body, issuer.sign),
+        "recipient": body.grantee_box,
+        "grant": sign_body("grant", GRANT, body.data, issuer.sign),
         "half": half,
         "reader": reader,
         "wraps": list(wraps),
     }
-    return seal_statement(fields["grantee_box"], make_statement("package", PACKAGE, package, issuer.sign))
+    return seal_statement(body.grantee_box, make_statement("package", PACKAGE, package, issuer.sign))
 
 
 def seal_renewal(
@@ -234,7 +246,7 @@ def open_package(data: bytes, me: Identity, now: int) -> Package:
     if not 0 < fields["until"] - fields["not_before"] <= MAX_SECONDS:
         raise Malformed("a grant that ends before it starts, or lasts longer than ten years")
     items, wraps = _items(fields, outer)
-    return Package(fields, grant.body, outer.fields["half"], outer.fields["reader"], items, wraps)
+    return Package(fields, grant.body, outer.fields["half"], outer.fields["reader"], items, wraps, hash32(grant.body))
 
 
 def open_renewal(data: bytes, me: Identity, issuer_sign: bytes) -> Renewal:

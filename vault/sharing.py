@@ -27,7 +27,7 @@ from vault.grant import (
 )
 from vault.opening import cut
 from vault.people import Person
-from vault.primitives import SigningKey, hash32, make_key
+from vault.primitives import SigningKey, make_key
 from vault.store.grants import Given, GivenItem, GrantStore
 from vault.store.mailboxes import ZERO
 from vault.store.outbox import OutboxStore
@@ -117,9 +117,8 @@ class Sharing:
                 "roster": self._vault.roster_head,
             }
             body = make_body(fields, items)
-            grant_hash = hash32(body)
             wraps = [
-                _wrap(half, relay_half, grant_hash, item, started, member)
+                _wrap(half, relay_half, body.hash, item, started, member)
                 for item, (started, member) in zip(items, opened, strict=True)
             ]
             arguments = {
@@ -131,10 +130,10 @@ class Sharing:
                 "openings": openings,
             }
             self._outbox.queue(relay, "put_half", number, arguments, belongs=number)
-            self._send(person, seal(self._vault.identity, fields, items, half, reader.seed, wraps), number)
+            self._send(person, seal(self._vault.identity, body, half, reader.seed, wraps), number)
             given = Given(
-                number, bytes.fromhex(person.id), person.card.sign, person.card.box, grant_hash, person.name, role,
-                body, half, relay_half, reader.public, owner, relay, right, purpose[:500], now, end,
+                number, bytes.fromhex(person.id), person.card.sign, person.card.box, body.hash, person.name, role,
+                body.data, half, relay_half, reader.public, owner, relay, right, purpose[:500], now, end,
                 "active", None, None, 0, ZERO, 0,
             )  # fmt: skip
             rows = [

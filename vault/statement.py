@@ -36,7 +36,11 @@ class Statement:
 
 
 def make_statement(kind: str, shape: Shape, fields: Mapping[str, Any], key: SigningKey) -> bytes:
-    body = shape.encode(fields)
+    return sign_body(kind, shape, shape.encode(fields), key)
+
+
+def sign_body(kind: str, shape: Shape, body: bytes, key: SigningKey) -> bytes:
+    """The statement of a body that `shape` encoded before."""
     return _outer(shape).encode({"type": kind, "body": body, "sig": key.sign(kind, body)})
 
 

@@ -29,6 +29,7 @@ from vault.grant import (
     MAX_TITLE,
     PACKAGE,
     RENEWAL,
+    Body,
     Content,
     Item,
     derive_half_tag,
@@ -43,7 +44,7 @@ from vault.grant import (
     unwrap,
     wrap,
 )
-from vault.primitives import SigningKey, hash32
+from vault.primitives import SigningKey
 from vault.statement import make_statement, open_statement, seal_statement
 
 S1, S2 = seed("S1"), seed("S2")
@@ -76,8 +77,8 @@ def fields_of(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-def wraps_of(body: bytes, items: list[Item] = ITEMS) -> list[bytes]:
-    number = hash32(body)
+def wraps_of(body: Body, items: list[Item] = ITEMS) -> list[bytes]:
+    number = body.hash
     return [
         wrap(derive_item_key(S1, derive_half_tag(S2, i.tag), number, i.tag), content, number, i)
         for i, content in zip(items, CONTENTS, strict=False)
@@ -103,11 +104,11 @@ def statement(
 
 
 def test_a_grant_travels_and_its_documents_open() -> None:
-    sealed = seal(HOLDER, fields_of(), ITEMS, S1, READER.seed, WRAPS)
+    sealed = seal(HOLDER, BODY, S1, READER.seed, WRAPS)
     data = open_statement(DOCTOR.box, sealed)
     assert message_type(data) == "package"
     package = open_package(data, DOCTOR, NOW)
-    assert package.hash == hash32(BODY) and package.items == tuple(ITEMS) and package.reader == READER.seed
+    assert package.hash == BODY.hash and package.items == tuple(ITEMS) and package.reader == READER.seed
     for i, wrapped, content in zip(package.items, package.wraps, CONTENTS, strict=True):
         key = derive_item_key(package.half, relay_half_tag(S2, i.tag), package.hash, i.tag)
         assert unwrap(key, wrapped, package.hash, i) == content
@@ -142,7 +143,7 @@ def test_what_a_reader_of_packages_refuses(data: bytes, failure: type[VaultError
 
 
 def test_a_grant_sealed_again_to_somebody_else_is_refused() -> None:
-    data = open_statement(DOCTOR.box, seal(HOLDER, fields_of(), ITEMS, S1, READER.seed, WRAPS))
+    data = open_statement(DOCTOR.box, seal(HOLDER, BODY, S1, READER.seed, WRAPS))
     again = open_statement(OTHER.box, seal_statement(OTHER.box.public, data))
     with pytest.raises(WrongRecipient):
         open_package(again, OTHER, NOW)
@@ -151,14 +152,14 @@ def test_a_grant_sealed_again_to_somebody_else_is_refused() -> None:
 @pytest.mark.parametrize("role", ["insurer", "Mutuelle", "employer", "astrologer", ""])
 def test_there_is_no_path_that_seals_to_a_payer(role: str) -> None:
     with pytest.raises(RoleDenied):
-        seal(HOLDER, fields_of(role=role), ITEMS, S1, READER.seed, WRAPS)
+        seal(HOLDER, replace(BODY, role=role), S1, READER.seed, WRAPS)
     with pytest.raises(RoleDenied):
         seal_renewal(HOLDER, role, DOCTOR.box.public, seed("number"), ITEMS, WRAPS)
     with pytest.raises(RoleDenied):
         make_body(fields_of(role=role), ITEMS)
 
 
-KEYS = [derive_item_key(S1, derive_half_tag(S2, i.tag), hash32(BODY), i.tag) for i in ITEMS]
+KEYS = [derive_item_key(S1, derive_half_tag(S2, i.tag), BODY.hash, i.tag) for i in ITEMS]
 
 
 def test_wraps_cannot_be_swapped() -> None:
@@ -166,26 +167,26 @@ def test_wraps_cannot_be_swapped() -> None:
         (KEYS[0], WRAPS[1], ITEMS[0]), (KEYS[1], WRAPS[0], ITEMS[1]), (KEYS[0], WRAPS[0], ITEMS[1]),
     ):  # fmt: skip
         with pytest.raises(CannotOpen):
-            unwrap(key, wrapped, hash32(BODY), i)
+            unwrap(key, wrapped, BODY.hash, i)
 
 
 @pytest.mark.parametrize("change", [{"epoch": 2}, {"mailbox": seed("x")}, {"edition": seed("x")}, {"tag": bytes(16)}])
 def test_a_wrap_is_bound_to_its_item(change: dict[str, Any]) -> None:
     with pytest.raises(CannotOpen):
-        unwrap(KEYS[0], WRAPS[0], hash32(BODY), replace(ITEMS[0], **change))
+        unwrap(KEYS[0], WRAPS[0], BODY.hash, replace(ITEMS[0], **change))
 
 
 def test_a_wrap_is_bound_to_its_grant_and_both_halves() -> None:
     with pytest.raises(CannotOpen):
         unwrap(KEYS[0], WRAPS[0], seed("another grant"), ITEMS[0])
     for half, released, number in (
-        (seed("x"), derive_half_tag(S2, ITEMS[0].tag), hash32(BODY)),
-        (S1, derive_half_tag(seed("x"), ITEMS[0].tag), hash32(BODY)),
-        (S1, derive_half_tag(S2, ITEMS[1].tag), hash32(BODY)),
+        (seed("x"), derive_half_tag(S2, ITEMS[0].tag), BODY.hash),
+        (S1, derive_half_tag(seed("x"), ITEMS[0].tag), BODY.hash),
+        (S1, derive_half_tag(S2, ITEMS[1].tag), BODY.hash),
         (S1, derive_half_tag(S2, ITEMS[0].tag), seed("another grant")),
     ):
         with pytest.raises(CannotOpen):
-            unwrap(derive_item_key(half, released, number, ITEMS[0].tag), WRAPS[0], hash32(BODY), ITEMS[0])
+            unwrap(derive_item_key(half, released, number, ITEMS[0].tag), WRAPS[0], BODY.hash, ITEMS[0])
 
 
 @settings(max_examples=200)
@@ -194,7 +195,7 @@ def test_every_bit_of_a_wrap_gives_one_uniform_error(bit: int) -> None:
     flipped = bytearray(WRAPS[0])
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(CannotOpen) as caught:
-        unwrap(KEYS[0], bytes(flipped), hash32(BODY), ITEMS[0])
+        unwrap(KEYS[0], bytes(flipped), BODY.hash, ITEMS[0])
     assert str(caught.value) == "cannot be opened"
 
 
@@ -233,8 +234,8 @@ def test_the_largest_grant_fits_one_message() -> None:
     fields = fields_of(issuer_name="\U0001f9ea" * 200, purpose="\U0001f9ea" * 500, role="other_professional")
     body = make_body(fields, items)
     content = Content(seed("k"), seed("r"), seed("a"), "x" * MAX_TITLE, "immunizations")
-    wraps = [wrap(seed("key"), content, hash32(body), i) for i in items]
-    sealed = seal(HOLDER, fields, items, S1, READER.seed, wraps)
+    wraps = [wrap(seed("key"), content, body.hash, i) for i in items]
+    sealed = seal(HOLDER, body, S1, READER.seed, wraps)
     assert len(sealed) <= 1 << 20
     assert len(open_package(open_statement(DOCTOR.box, sealed), DOCTOR, NOW).items) == MAX_ITEMS
 

@@ -1,0 +1,221 @@
+"""Grants, openings, traces and the exchange of changes, each against the sum of what it cannot do without.
+
+That sum: signatures, boxes and key derivations; for an opening also the strict decoding of what came.
+
+The relay is the double of the tests: what is measured is the vault's and the exchange's own work, not HTTP.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.benchmarks.harness import Row, paired, timed
+from tests.parties import Parties
+from tests.persons import DOCTOR, HOLDER, NOW, seed
+from vault import Vault
+from vault.encoding import decode
+from vault.grant import (
+    Content,
+    Item,
+    Package,
+    derive_half_tag,
+    derive_item_key,
+    make_body,
+    open_package,
+    seal,
+    unwrap,
+    wrap,
+)
+from vault.opening import make_request, verify_opening
+from vault.primitives import (
+    BoxKey,
+    SigningKey,
+    derive_key,
+    hash32,
+    make_id,
+    make_key,
+    open_box,
+    pad,
+    seal_box,
+    seal_to,
+    verify,
+)
+from vault.statement import open_statement
+
+S1, S2, READER = seed("S1"), seed("S2"), SigningKey.from_seed(seed("reader"))
+CONTENT = Content(seed("key"), seed("read"), seed("append"), "Compte rendu d'hospitalisation", "clinical")
+
+
+def main(quick: bool = False) -> list[Row]:
+    documents, people = (50, 3) if quick else (1000, 20)
+    openings = 200 if quick else 10_000
+    few, many = (100, 300) if quick else (1000, 10_000)
+    rounds = 1 if quick else 5
+    rows = [*_grants(documents, people, rounds), _trace(openings, rounds)]
+    with tempfile.TemporaryDirectory(prefix="elpis-bench-") as folder, _parties(Path(folder)) as make:
+        return [*rows, *_exchange(make, few, many)]
+
+
+def _items(count: int) -> list[Item]:
+    return [Item(make_id(), 1, make_key(), make_id(), make_key()) for _ in range(count)]
+
+
+def _fields() -> dict[str, object]:
+    return {
+        "number": seed("number"), "issuer_sign": HOLDER.sign.public, "issuer_box": HOLDER.box.public,
+        "issuer_name": HOLDER.name, "grantee_sign": DOCTOR.sign.public, "grantee_box": DOCTOR.box.public,
+        "role": "doctor", "right": "edit", "purpose": "consultation", "made": NOW, "not_before": NOW,
+        "until": NOW + 86_400, "openings": None, "offline": 0, "relay": "https://relay.example",
+        "relay_key": seed("relay"), "roster": bytes(32),
+    }  # fmt: skip
+
+
+def _seal_one(items: list[Item]) -> bytes:
+    body = make_body(_fields(), items)
+    number = body.hash
+    wraps = []
+    for item in items:
+        key = derive_item_key(S1, derive_half_tag(S2, item.tag), number, item.tag)
+        wraps.append(wrap(key, CONTENT, number, item))
+    return seal(HOLDER, body, S1, READER.seed, wraps)
+
+
+def _grants(documents: int, people: int, rounds: int) -> list[Row]:
+    items = _items(documents)
+    plain, aad = bytes(220), bytes(180)
+    sealed = _seal_one(items)
+
+    def sealing() -> None:
+        for _ in range(people):
+            _seal_one(items)
+
+    def sealing_primitives() -> None:
+        for _ in range(people):
+            for item in items:
+                half_tag = derive_key(S2, "elpis-half-tag", item.tag)
+                key = derive_key(S1, "elpis-grant-key", half_tag + bytes(32) + item.tag)
+                seal_box(key, "elpis-wrap", plain, aad)
+            HOLDER.sign.sign("grant", sealed)
+            HOLDER.sign.sign("package", sealed)
+            seal_to(DOCTOR.box.public, pad(sealed))
+
+    package = open_package(open_statement(DOCTOR.box, sealed), DOCTOR, NOW)
+    halves = {item.tag: derive_half_tag(S2, item.tag) for item in items}
+    boxes = [(make_key(), box) for box in package.wraps]
+    boxes = [(key, seal_box(key, "elpis-wrap", plain, aad)) for key, _ in boxes]
+
+    def opening() -> None:
+        _open(sealed, halves)
+
+    def opening_primitives() -> None:
+        outer = decode(decode(open_statement(DOCTOR.box, sealed), limit=1 << 20)["body"], limit=1 << 20)
+        inner = decode(outer["grant"], limit=1 << 20)
+        decode(inner["body"], limit=1 << 20)
+        hash32(inner["body"])
+        for _ in ("grant", "package"):
+            verify(HOLDER.sign.public, "grant", inner["body"], inner["sig"])
+        for item, (key, box) in zip(package.items, boxes, strict=True):
+            derive_key(S1, "elpis-grant-key", halves[item.tag] + bytes(32) + item.tag)
+            open_box(key, "elpis-wrap", box, aad)
+
+    seconds = timed(sealing)
+    return [
+        Row(
+            f"seal a grant of {documents} documents to {people} people / what it needs",
+            paired(sealing, sealing_primitives, rounds), 3.0, detail=f"{seconds:.2f} s",
+        ),
+        Row(
+            f"open a grant of {documents} documents / what it needs", paired(opening, opening_primitives, rounds), 3.0,
+            detail=f"{timed(opening) * 1e3:.0f} ms",
+        ),
+    ]  # fmt: skip
+
+
+def _open(sealed: bytes, halves: dict[bytes, bytes]) -> None:
+    package: Package = open_package(open_statement(DOCTOR.box, sealed), DOCTOR, NOW)
+    for item, wrapped in zip(package.items, package.wraps, strict=True):
+        key = derive_item_key(package.half, halves[item.tag], package.hash, item.tag)
+        unwrap(key, wrapped, package.hash, item)
+
+
+def _trace(count: int, rounds: int) -> Row:
+    document, tag = make_id(), make_id()
+    entries = [
+        make_request(
+            DOCTOR, issuer_box=HOLDER.box.public, number=seed("n"), grant_hash=seed("h"), reader=READER,
+            counter=number, fresh=BoxKey(b"", make_key()), documents=[document], tags=[tag], why="consultation",
+            device=make_id(), now=NOW,
+        )
+        for number in range(1, min(count, 500) + 1)
+    ]  # fmt: skip
+    box, signature = seal_to(HOLDER.box.public, bytes(600)), READER.sign("opening", bytes(800))
+
+    def verifying() -> None:
+        for number in range(count):
+            verify_opening(
+                entries[number % len(entries)], reader=READER.public, grantee=DOCTOR.sign.public, me=HOLDER.box,
+                number=seed_n, grant_hash=seed_h, items={tag: document},
+            )  # fmt: skip
+
+    def primitives() -> None:
+        for _ in range(count):
+            verify(READER.public, "opening", bytes(800), signature)
+            HOLDER.box.open(box)
+            verify(READER.public, "opening", bytes(800), signature)
+
+    seed_n, seed_h = seed("n"), seed("h")
+    ratio = paired(verifying, primitives, rounds)
+    return Row(f"verify a trace of {count} openings / what it needs", ratio, 3.0, detail=f"{timed(verifying):.2f} s")
+
+
+@contextmanager
+def _parties(folder: Path) -> Iterator[Callable[[], Parties]]:
+    """New vaults, each created once for a round."""
+    opened: list[Vault] = []
+
+    def make(role: str = "", **options: object) -> Vault:
+        path = folder / str(len(opened))
+        vault, _ = Vault.create(path, name="Martin Léa", passphrase="sept lampes vertes au matin", role=role)
+        vault.clock = options["clock"]  # type: ignore[assignment]
+        opened.append(vault)
+        return vault
+
+    yield lambda: Parties(make)
+    for vault in opened:
+        vault.lock()
+
+
+def _exchange(make: Callable[[], Parties], few: int, many: int) -> list[Row]:
+    """Changes in documents of a hundred each, from the holder's outbox into the grantee's open documents."""
+    costs = {}
+    for count in (few, many):
+        parties = make()
+        documents = [parties.letter() for _ in range(max(1, count // 100))]
+        _, exchange, person = parties.professional()
+        parties.holder.sharing.grant(person, documents, right="edit", purpose="", seconds=86_400)
+        parties.exchange.sync()
+        exchange.sync()
+        opened = [one for document in documents for one in exchange.open_all(document)]
+        for number in range(count):
+            parties.holder.add_entry(documents[number % len(documents)], "note", {"label": str(number)})
+        push = timed(parties.exchange.sync)
+        pull = timed(lambda opened=opened: [one.refresh() for one in opened])  # type: ignore[misc]
+        held = sum(len(one.document.entries) for one in opened)
+        if held != count:
+            raise ValueError(f"{held} of {count} changes arrived")
+        costs[count] = (push / count, pull / count)
+        exchange.close()
+    (push_few, pull_few), (push_many, pull_many) = costs[few], costs[many]
+    return [
+        Row(
+            f"push of a change, {many} against {few}", push_many / push_few, 1.5,
+            detail=f"{push_many * 1e6:.0f} us each",
+        ),
+        Row(
+            f"pull and merge of a change, {many} against {few}", pull_many / pull_few, 1.5,
+            detail=f"{pull_many * 1e6:.0f} us each",
+        ),
+    ]  # fmt: skip
