@@ -122,13 +122,14 @@ def test_a_birth_date_that_is_none_is_refused(tmp_path: Path) -> None:
     run(story)
 
 
-def test_what_is_typed_fast_does_not_land_in_the_field_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("onward", ["enter", "tab"])
+def test_what_is_typed_fast_does_not_land_in_the_field_before(tmp_path: Path, onward: str) -> None:
     async def story() -> None:
         async with running(ElpisApp(tmp_path / "vault")) as screens:
             await screens.press("down", "enter")
             await screens.press("enter")
             await screens.see("Who are you?")
-            for key in (*"Lucie", "enter", *"21", "slash", *"03", "slash", *"1958", "enter"):
+            for key in (*"Lucie", onward, *"21", "slash", *"03", "slash", *"1958", "enter"):
                 screens.app.post_message(Key(key, key if len(key) == 1 else "/" if key == "slash" else None))
             await screens.see("Here are six words")
 

@@ -26,13 +26,15 @@ T = TypeVar("T")
 class Form(Dialog[T]):
     """Fields; Enter goes to the next one, and on the last one it submits.
 
-    Enter has priority so that the focus has moved before the next key is given out: what is typed or pasted fast must
-    not land in the field before. Submitting waits behind the keys that the last field has not taken in yet.
+    Enter and Tab have priority so that the focus has moved before the next key is given out: what is typed or pasted
+    fast must not land in the field before. Submitting waits behind the keys that the last field has not taken in yet.
     """
 
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", show=False, priority=True),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
         Binding("f2", "submit", show=False),
     ]
 
