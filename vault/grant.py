@@ -13,7 +13,7 @@ from typing import Any
 
 from vault.certificate import check_role
 from vault.encoding import Shape, blob, integer, list_of, moment, one_of, optional, text
-from vault.errors import Expired, Malformed, WrongRecipient
+from vault.errors import Expired, Malformed, NotFound, Replayed, WrongRecipient
 from vault.identity import Identity, relay_url
 from vault.primitives import (
     KEY,
@@ -82,7 +82,8 @@ PACKAGE = Shape(
     },
     limit=900_000,
 )
-# After a new epoch (somebody joined or left) the remaining grantees get the new key under the same two halves.
+# After a new epoch (somebody joined or left) the remaining grantees get the new key under the same two halves and a
+# fresh tag: a half that was released for the epoch before opens nothing of it.
 RENEWAL = Shape(
     "renewal",
     {
@@ -256,6 +257,19 @@ def open_renewal(data: bytes, me: Identity, issuer_sign: bytes) -> Renewal:
         raise WrongRecipient("this renewal was made for somebody else")
     items, wraps = _items(outer.fields, outer)
     return Renewal(outer.fields["number"], items, wraps)
+
+
+def check_renewal(renewal: Renewal, known: Mapping[bytes, Item]) -> None:
+    """`known`: document -> its item as the grantee has it. NotFound or Replayed, and then nothing of it counts."""
+    tags = {item.tag for item in known.values()}
+    for item in renewal.items:
+        here = known.get(item.document)
+        if here is None:
+            raise NotFound("a renewal of a document that was not granted")
+        if item.epoch <= here.epoch:
+            raise Replayed("a renewal of an epoch that is over")
+        if item.tag in tags:
+            raise Replayed("a renewal under a tag that was used before")
 
 
 def renewal_number(data: bytes) -> bytes:

@@ -223,31 +223,32 @@ class Sharing:
     ) -> dict[str, Started]:
         """The next epoch of documents; who stays gets one renewal for all of them."""
         staying = self._grants.active_for([bytes.fromhex(document) for document in documents])
-        renewed: dict[bytes, list[tuple[Given, bytes, Member, Started]]] = {}
+        renewed: dict[bytes, list[tuple[Given, Member, Started]]] = {}
         started: dict[str, Started] = {}
         for document in documents:
-            held = [(given, tag, _member_of(given)) for given, tag in staying.get(bytes.fromhex(document), [])]
-            members = [member for _, _, member in held]
+            held = [(given, _member_of(given)) for given in staying.get(bytes.fromhex(document), [])]
+            members = [member for _, member in held]
             if joining is not None:
                 members.append(joining[document])
             started[document] = self._epochs.start(document, members, relay)
-            for given, tag, member in held:
-                renewed.setdefault(given.number, []).append((given, tag, member, started[document]))
+            for given, member in held:
+                renewed.setdefault(given.number, []).append((given, member, started[document]))
         for parts in renewed.values():
             self._renew(parts)
         return started
 
-    def _renew(self, parts: Sequence[tuple[Given, bytes, Member, Started]]) -> None:
-        """The new keys for somebody who stays, under the halves that both sides still have."""
+    def _renew(self, parts: Sequence[tuple[Given, Member, Started]]) -> None:
+        """The new keys for somebody who stays, under the halves that both sides still have and a fresh tag for each."""
         given = parts[0][0]
         person = self._vault.people.get(given.person)
         if given.relay_half is None or person is None:
             return
-        items = [Item(s.document, s.epoch, s.edition, tag, s.mailbox) for _, tag, _, s in parts]
+        items = [Item(s.document, s.epoch, s.edition, make_tag(), s.mailbox) for _, _, s in parts]
         wraps = [
             _wrap(given.half, given.relay_half, given.hash, item, started, member)
-            for item, (_, _, member, started) in zip(items, parts, strict=True)
+            for item, (_, member, started) in zip(items, parts, strict=True)
         ]
+        self._grants.add_tags(given.number, ((item.tag, item.document) for item in items))
         sealed = seal_renewal(self._vault.identity, given.role, given.box, given.number, items, wraps)
         self._send(person, sealed, given.number)
 

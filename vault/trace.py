@@ -47,7 +47,7 @@ class Trace:
         if given is None:
             raise NotFound("the trace of an unknown grant")
         held = self._grants.items(number)
-        items, titles = {item.tag: item.document for item in held}, {item.document: item.title for item in held}
+        items, titles = self._grants.documents_of_tags(number), {item.document: item.title for item in held}
         lines: list[TraceLine] = []
         counter = given.counter
         with self._vault.store.transaction():

@@ -17,6 +17,7 @@ from vault.grant import (
     Content,
     Item,
     Package,
+    check_renewal,
     derive_item_key,
     open_package,
     open_renewal,
@@ -109,13 +110,7 @@ class Visiting:
         if visit is None or visit.state != "open":
             raise NotFound("a renewal of a grant that is not open here")
         renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
-        known = {item.document: item for item in self._grants.visit_items(number)}
-        for item in renewal.items:
-            here = known.get(item.document)
-            if here is None or here.tag != item.tag:
-                raise NotFound("a renewal of a document that was not granted")
-            if item.epoch <= here.epoch:
-                raise Replayed("a renewal of an epoch that is over")
+        check_renewal(renewal, {item.document: _granted(item) for item in self._grants.visit_items(number)})
         pairs = zip(renewal.items, renewal.wraps, strict=True)
         self._grants.put_visit_items([_item(number, item, wrapped) for item, wrapped in pairs])
         return self._need_visit(number)
@@ -249,8 +244,7 @@ class Visiting:
         if visit.half is None or item.wrap is None:
             raise AccessEnded("this grant is over", until=visit.until)
         key = derive_item_key(visit.half, halves[item.tag], visit.grant_hash, item.tag)
-        granted = Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
-        return Unlocked(visit, item, unwrap(key, item.wrap, visit.grant_hash, granted))
+        return Unlocked(visit, item, unwrap(key, item.wrap, visit.grant_hash, _granted(item)))
 
     def _open_row(self, number: bytes) -> VisitRow:
         visit = self._grants.visit(number)
@@ -307,6 +301,10 @@ class Visiting:
 
 def _pairs(package: Package) -> list[tuple[Item, bytes]]:
     return list(zip(package.items, package.wraps, strict=True))
+
+
+def _granted(item: VisitItem) -> Item:
+    return Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
 
 
 def _item(number: bytes, item: Item, wrapped: bytes) -> VisitItem:

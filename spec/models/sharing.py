@@ -86,11 +86,21 @@ def device(time: str, *, session: bool = False) -> tuple[str, ...]:
     return tuple(f"{time}({thing})" for thing in things)
 
 
-def renewal() -> tuple[str, ...]:
-    """The next epoch of the first document, wrapped under the same halves and tag (spec/grant.md)."""
+def renewal(tag: str = "t1_next") -> tuple[str, ...]:
+    """The next epoch of the first document, wrapped under the same halves and a fresh tag (spec/grant.md)."""
     return (
-        "now(box(dk_next, kdf(s1, pair(halftag(s2, t1), grant))))",
+        f"now({tag})",
+        f"now(box(dk_next, kdf(s1, pair(halftag(s2, {tag}), grant))))",
         "now(box(doc_next, dk_next))",
+    )
+
+
+def opening_again() -> tuple[str, ...]:
+    """D opens the next epoch as well: another request, another line in the trace, another half."""
+    request = "sign(c_opening, request(grant, pk(e_1), t1_next), rk)"
+    return (
+        f"now({GRANTED.format(p='pk(b_d)')}) -> now({request})",
+        f"now({request}) -> now(seal(halftag(s2, t1_next), pk(e_1)))",
     )
 
 
@@ -194,11 +204,32 @@ def scenarios() -> list[Scenario]:
         ),
         secrecy(
             "renewal-half-kept",
-            "D, dishonest, kept the half tag of one opening: the renewal opens without another.",
+            "D, dishonest, kept the half of one opening: the renewal, under a fresh tag, stays closed.",
+            SAFE,
+            right,
+            honest,
+            renewal(),
+            device("now", session=True),
+            goal="later(doc_next)",
+        ),
+        secrecy(
+            "renewal-same-tag",
+            "... under the tag of the grant, it opens without another line in the trace.",
+            ATTACK,
+            right,
+            honest,
+            renewal("t1"),
+            device("now", session=True),
+            goal="later(doc_next)",
+        ),
+        secrecy(
+            "renewal-opened-control",
+            "... opened by another request, it is readable: the scenario is not empty.",
             ATTACK,
             right,
             honest,
             renewal(),
+            opening_again(),
             device("now", session=True),
             goal="later(doc_next)",
         ),

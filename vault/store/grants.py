@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vault.errors import NotFound
@@ -140,21 +140,21 @@ class GrantStore:
         rows = self._store.rows(f"SELECT {_GIVEN} FROM given WHERE lower(hex(number)) LIKE ? || '%' LIMIT 2", (prefix,))
         return [Given(*row) for row in rows]
 
-    def active_for(self, documents: Sequence[bytes]) -> dict[bytes, list[tuple[Given, bytes]]]:
-        """document -> (active grant, its tag of the document), for each document that somebody may open."""
+    def active_for(self, documents: Sequence[bytes]) -> dict[bytes, list[Given]]:
+        """document -> the active grants of it, for each document that somebody may open."""
         given: dict[bytes, Given] = {}
-        found: dict[bytes, list[tuple[Given, bytes]]] = {}
+        found: dict[bytes, list[Given]] = {}
         for start in range(0, len(documents), _MANY):
             some = documents[start : start + _MANY]
             rows = self._store.rows(
-                "SELECT document, number, tag FROM given_item JOIN given USING (number) "
+                "SELECT document, number FROM given_item JOIN given USING (number) "
                 f"WHERE state = 'active' AND document IN ({', '.join('?' * len(some))}) ORDER BY given.rowid",
                 some,
             )
-            for document, number, tag in rows:
+            for document, number in rows:
                 if number not in given:
                     given[number] = self._need_given(number)
-                found.setdefault(document, []).append((given[number], tag))
+                found.setdefault(document, []).append(given[number])
         return found
 
     def _need_given(self, number: bytes) -> Given:
@@ -168,6 +168,20 @@ class GrantStore:
             "SELECT document, tag, title FROM given_item WHERE number = ? ORDER BY position", (number,)
         )
         return [GivenItem(*row) for row in rows]
+
+    def add_tags(self, number: bytes, tags: Iterable[tuple[bytes, bytes]]) -> None:
+        """(tag, document) of a renewal: an opening may name any tag that its document ever had."""
+        rows = ((number, tag, document) for tag, document in tags)
+        self._store.run_many("INSERT INTO given_tag VALUES (?, ?, ?)", rows)
+
+    def documents_of_tags(self, number: bytes) -> dict[bytes, bytes]:
+        """tag -> document, of the grant and of all its renewals."""
+        rows = self._store.rows(
+            "SELECT tag, document FROM given_item WHERE number = ? "
+            "UNION ALL SELECT tag, document FROM given_tag WHERE number = ?",
+            (number, number),
+        )
+        return {row[0]: row[1] for row in rows}
 
     def all_items(self) -> dict[bytes, list[GivenItem]]:
         """The items of every grant, in order."""
