@@ -89,6 +89,8 @@ def _grant(given: Given) -> dict[str, Any]:
 def _renewal(given: Given) -> dict[str, Any]:
     me = person(given.given("grantee"))
     read = grant.open_renewal(statement.open_statement(me.box, given.blob("sealed")), me, given.blob("issuer"))
+    known = {item.document: item for item in (_item(one) for one in given.many("known"))}
+    grant.check_renewal(read, known)
     return {"number": read.number, "epochs": [item.epoch for item in read.items]}
 
 
@@ -97,12 +99,15 @@ def _half_tag(given: Given) -> dict[str, Any]:
 
 
 def _wrap(given: Given) -> dict[str, Any]:
-    fields = given.given("item")
-    blobs = {name: fields.blob(name) for name in ("document", "edition", "tag", "mailbox")}
-    item = grant.Item(epoch=fields.number("epoch"), **blobs)
+    item = _item(given.given("item"))
     key = grant.derive_item_key(given.blob("half"), given.blob("half_tag"), given.blob("grant_hash"), item.tag)
     content = grant.unwrap(key, given.blob("wrap"), given.blob("grant_hash"), item)
     return content.fields()
+
+
+def _item(fields: Given) -> grant.Item:
+    blobs = {name: fields.blob(name) for name in ("document", "edition", "tag", "mailbox")}
+    return grant.Item(epoch=fields.number("epoch"), **blobs)
 
 
 def _opening_request(given: Given) -> dict[str, Any]:

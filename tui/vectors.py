@@ -56,6 +56,9 @@ class Given:
     def given(self, name: str) -> Given:
         return Given(self.any(name))
 
+    def many(self, name: str) -> list[Given]:
+        return [Given(item) for item in self.any(name)]
+
 
 def check_folder(folder: Path) -> Iterator[Outcome]:
     """Every `*.json` below `folder`, in order. InputRefused when there is none, or one that is no vector."""

@@ -112,7 +112,12 @@ def read_grant(given: Input) -> dict[str, Any]:
 
 
 def read_renewal(given: Input) -> dict[str, Any]:
-    return statements.read_renewal(raw(given, "sealed"), person(given["grantee"]), raw(given, "issuer"))
+    known = [_item(one) for one in given["known"]]
+    return statements.read_renewal(raw(given, "sealed"), person(given["grantee"]), raw(given, "issuer"), known)
+
+
+def _item(told: Input) -> dict[str, Any]:
+    return {name: raw(told, name) for name in ("document", "edition", "tag", "mailbox")} | {"epoch": told["epoch"]}
 
 
 def read_half_tag(given: Input) -> dict[str, Any]:
@@ -120,10 +125,9 @@ def read_half_tag(given: Input) -> dict[str, Any]:
 
 
 def read_wrap(given: Input) -> dict[str, Any]:
-    told = given["item"]
-    item = {name: raw(told, name) for name in ("document", "edition", "tag", "mailbox")} | {"epoch": told["epoch"]}
+    item = _item(given["item"])
     half, released, grant_hash, wrap = raws(given, "half", "half_tag", "grant_hash", "wrap")
-    return statements.unwrap(half, released, grant_hash, encode(item), raw(told, "tag"), wrap)
+    return statements.unwrap(half, released, grant_hash, encode(item), item["tag"], wrap)
 
 
 def read_release(given: Input) -> dict[str, Any]:

@@ -332,13 +332,22 @@ def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
     }
 
 
-def read_renewal(sealed: bytes, me: Person, issuer: bytes) -> dict[str, Any]:
+def read_renewal(sealed: bytes, me: Person, issuer: bytes, known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`known`: the items of the grant as its grantee has them."""
     renewal = read("renewal", RENEWAL, 900_000, opened(me.secret, sealed)).by(issuer)
     told = renewal.fields
     need_suite(told["suite"])
     if told["recipient"] != me.box:
         raise Refused("wrong-recipient", "made for somebody else")
     check_items(told["items"], told["wraps"])
+    epochs = {item["document"]: item["epoch"] for item in known}
+    for item in told["items"]:
+        if item["document"] not in epochs:
+            raise Refused("not-found", "a document that was not granted")
+        if item["epoch"] <= epochs[item["document"]]:
+            raise Refused("replayed", "an epoch that is over")
+        if item["tag"] in [one["tag"] for one in known]:
+            raise Refused("replayed", "a tag that was used before")
     return {"number": told["number"], "epochs": [item["epoch"] for item in told["items"]]}
 
 

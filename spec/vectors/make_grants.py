@@ -216,14 +216,17 @@ def _grant() -> Vectors:
 
 def _renewal() -> Vectors:
     vectors = Vectors("renewal")
-    items = [item("medications", epoch=2), item("letter", epoch=4)]
+    items = [
+        item("medications", epoch=2, tag=fixed("tag medications 2", 16)),
+        item("letter", epoch=4, tag=fixed("tag letter 4", 16)),
+    ]
 
     def sealed(signer: SigningKey = HOLDER.sign, to: Identity = DOCTOR, **changes: Any) -> bytes:
         fields = {"suite": 1, "recipient": DOCTOR.box.public, "number": NUMBER, "items": items, "wraps": WRAPS}
         return seal_padded(fixed("renewal"), to.box.public, signed("renewal", fields | changes, signer))
 
     def given(data: bytes, person: Identity = DOCTOR) -> dict[str, Any]:
-        return {"sealed": data, "grantee": secrets_of(person), "issuer": HOLDER.sign.public}
+        return {"sealed": data, "grantee": secrets_of(person), "issuer": HOLDER.sign.public, "known": ITEMS}
 
     vectors.valid(
         "next-epochs", "the next epochs of both documents", given(sealed()), {"number": NUMBER, "epochs": [2, 4]}
@@ -235,11 +238,29 @@ def _renewal() -> Vectors:
         ("item-twice", "one item twice", "malformed", sealed(items=[items[0], items[0]])),
         ("suite-2", "an unknown suite", "suite-refused", sealed(suite=2)),
         ("a-package", "a package in place of a renewal", "malformed", sealed_package()),
+        (
+            "epoch-same",
+            "the epoch that is known",
+            "replayed",
+            sealed(items=[item("medications", tag=items[0]["tag"]), items[1]]),
+        ),
+        ("tag-same", "the tag of the epoch before", "replayed", sealed(items=[item("medications", epoch=2), items[1]])),
+        (
+            "tag-of-other",
+            "the tag that another item has",
+            "replayed",
+            sealed(items=[items[0] | {"tag": ITEMS[1]["tag"]}, items[1]]),
+        ),
+        ("document-unknown", "a document that was not granted", "not-found", sealed(items=[items[0], _unknown()])),
     ):
         vectors.refused(name, description, failure, given(data))
     again = seal_fixed(fixed("renewal again"), OTHER.box.public, DOCTOR.box.open(sealed()))
     vectors.refused("resealed", "sealed again to somebody else", "wrong-recipient", given(again, OTHER))
     return vectors
+
+
+def _unknown() -> dict[str, Any]:
+    return item("photo", epoch=9, tag=fixed("tag photo", 16))
 
 
 def _half_tag() -> Vectors:

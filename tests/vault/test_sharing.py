@@ -6,8 +6,9 @@ import pytest
 
 from tests.parties import Parties
 from vault import Vault
-from vault.errors import InputRefused, NotFound, RoleDenied
-from vault.grant import MAX_ITEMS, MAX_SECONDS
+from vault.errors import CannotOpen, InputRefused, NotFound, RoleDenied
+from vault.grant import MAX_ITEMS, MAX_SECONDS, Item, derive_half_tag, derive_item_key, unwrap
+from vault.store.grants import GrantStore
 from vault.store.outbox import OutboxStore
 
 
@@ -95,6 +96,52 @@ def test_who_stays_gets_one_renewal_for_all_documents(parties: Parties) -> None:
     parties.holder.sharing.grant(second, documents, right="edit", purpose="", seconds=60)
     appended = [verb for verb in verbs(parties.holder) if verb == "append"]
     assert len(appended) == 2, "the package for one and one renewal for the other"
+
+
+def test_a_half_that_was_kept_opens_no_later_epoch(parties: Parties) -> None:
+    """A changed program keeps what was released once; the renewal needs another half, and that leaves another line."""
+    vault, exchange, first = parties.professional("Ndiaye Awa")
+    _, _, second = parties.professional("Petit Jean")
+    letter = parties.letter()
+    grant = parties.holder.sharing.grant(first, [letter], right="read", purpose="", seconds=600)
+    parties.exchange.sync()
+    exchange.sync()
+    exchange.open(letter)
+    number, relay_half = bytes.fromhex(grant.id), parties.relay.halves[bytes.fromhex(grant.id)].half
+    before = GrantStore(vault.store).visit_items(number)[0]
+    assert relay_half is not None
+    kept = derive_half_tag(relay_half, before.tag)
+    for end in range(2):  # somebody joins, then leaves
+        one = parties.holder.sharing.grant(second, [letter], right="read", purpose="", seconds=600)
+        if end:
+            parties.holder.sharing.revoke(one.id)
+    parties.exchange.sync()
+    exchange.sync()
+    visit, item = GrantStore(vault.store).visit(number), GrantStore(vault.store).visit_items(number)[0]
+    assert visit is not None and visit.half is not None and item.wrap is not None
+    assert item.epoch > before.epoch and item.tag != before.tag
+    granted = Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
+    for tag in (before.tag, item.tag):
+        with pytest.raises(CannotOpen):
+            unwrap(derive_item_key(visit.half, kept, visit.grant_hash, tag), item.wrap, visit.grant_hash, granted)
+    exchange.open(letter)
+    parties.exchange.sync()
+    lines = [line for line in parties.holder.sharing.trace() if line.state in ("opened", "unknown")]
+    assert [(line.state, line.document_id) for line in lines] == [("opened", letter)] * 2
+
+
+def test_an_opening_that_crossed_its_renewal_is_proven_too(parties: Parties) -> None:
+    """The holder remembers the tags of every epoch: the relay may record the old one after a new one was drawn."""
+    _, exchange, first = parties.professional("Ndiaye Awa")
+    _, _, second = parties.professional("Petit Jean")
+    letter = parties.letter()
+    parties.holder.sharing.grant(first, [letter], right="read", purpose="", seconds=600)
+    parties.exchange.sync()
+    exchange.sync()
+    parties.holder.sharing.grant(second, [letter], right="read", purpose="", seconds=600)
+    exchange.open(letter)
+    parties.exchange.sync()
+    assert [line.state for line in parties.holder.sharing.trace()].count("opened") == 1
 
 
 def test_revoking_one_leaves_the_other(parties: Parties) -> None:
