@@ -98,6 +98,7 @@ class Pull:
         seen = Seen(mailbox.count, mailbox.chain)
         while True:
             messages, checkpoint = client.messages(mailbox.address, mailbox.owner, seen.count, PAGE)
+            self._outbox.check_tail(mailbox.address, checkpoint)
             after = follow(seen, messages, checkpoint)
             self._take(mailbox, seen, messages, checkpoint, report)
             seen = after

@@ -176,6 +176,15 @@ class Outbox:
         self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
         self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
 
+    def check_tail(self, address: bytes, checkpoint: Signed) -> None:
+        """RelayContradiction when the relay took more than it now signs for: it withholds what it acknowledged."""
+        known = self._mailboxes.signed_for(address)
+        if known is not None and checkpoint.count < known[0]:
+            both = known[1] + checkpoint.encode()
+            raise RelayContradiction(
+                "the relay signed a shorter history than before", reason="rollback", evidence=both.hex()
+            )
+
     def check_link(self, address: bytes, position: int, chain: bytes, checkpoint: Signed) -> None:
         """RelayContradiction when this vault knows another chain for this position."""
         self._compare(address, position, chain, checkpoint)

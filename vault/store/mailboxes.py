@@ -104,6 +104,14 @@ class MailboxStore:
         row = self._store.row("SELECT chain, signed FROM link WHERE mailbox = ? AND position = ?", (address, position))
         return (row[0], row[1] or b"") if row else None
 
+    def signed_for(self, address: bytes) -> tuple[int, bytes] | None:
+        """The last position that the relay signed for when it took a message, and its signed word."""
+        row = self._store.row(
+            "SELECT position, signed FROM link WHERE mailbox = ? AND signed IS NOT NULL ORDER BY position DESC LIMIT 1",
+            (address,),
+        )
+        return (row[0], row[1]) if row else None
+
     def writers(self, address: bytes) -> dict[bytes, tuple[str, str, str]]:
         """signing key -> (name, role, right)."""
         rows = self._store.rows('SELECT sign, name, role, "right" FROM writer WHERE mailbox = ?', (address,))

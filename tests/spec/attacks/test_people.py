@@ -1,0 +1,437 @@
+"""Somebody else's keys, roles, certificates and signatures, where a person's own belong."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, card_fields, signed
+from sync import wire
+from tests.stage import Stage, details
+from vault import certificate, deposit, grant, identity, opening, primitives, roster, statement
+from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, certify, make_authority
+from vault.encoding import Shape
+from vault.errors import (
+    BadKey,
+    BadSignature,
+    CannotOpen,
+    Expired,
+    InputRefused,
+    NotCertified,
+    RoleDenied,
+    SuiteRefused,
+    VerificationFailed,
+    WrongRecipient,
+)
+from vault.identity import CARD, Card, Identity, make_card, read_card
+from vault.people import Person
+from vault.primitives import BoxKey, SigningKey, make_id, make_key, seal_to, verify
+from vault.statement import TYPES, make_statement, read_statement
+
+ORDER = SigningKey.from_seed(b"an order of the attack tests, 32")
+# Every X25519 point whose shared secret is the same for everybody (RFC 7748, section 6.1), also in encodings over p.
+LOW_ORDER = [
+    bytes.fromhex(point)
+    for point in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+    )
+]
+
+
+def somebody(name: str, role: str = "doctor") -> Identity:
+    return Identity(name, role, SigningKey.make(), BoxKey.make())
+
+
+def card_like(stage: Stage, name: str, **changes: Any) -> tuple[Identity, bytes]:
+    """A card with the physician's inbox and a given name, for keys of somebody else."""
+    false = somebody(name)
+    true = stage.person.card
+    inbox = {"relay": true.relay, "relay_key": true.relay_key, "inbox": true.inbox, "deposit": true.deposit}
+    return false, make_card(false, now=true.made + 1, **{**inbox, **changes})
+
+
+def certified(stage: Stage, card: Card, role: str = "doctor", *, now: int | None = None, days: int = 30) -> bytes:
+    moment = int(stage.holder.clock()) if now is None else now
+    return certify(ORDER, card, unique_id="ID-1", role=role, now=moment, days=days)
+
+
+def refused(stage: Stage, person: Person, failure: type[VerificationFailed]) -> None:
+    """Nothing is granted, and nothing is queued that could be sent."""
+    document = stage.letter()
+    before = stage.holder.store.row("SELECT count(*), max(id) FROM outbox")
+    with pytest.raises(failure):
+        stage.holder.sharing.grant(person, [document], right="read", purpose="x", seconds=60)
+    assert stage.holder.store.row("SELECT count(*), max(id) FROM outbox") == before
+    assert stage.holder.sharing.grants() == ()
+
+
+def pin(stage: Stage) -> None:
+    stage.holder.people.pin_authority(make_authority("Ordre", ORDER, 1))
+
+
+# Swapped recipient key
+
+
+def test_swapped_recipient_key(stage: Stage) -> None:
+    """The relay serves a card with the physician's name, the certificate beside it, and keys of its own."""
+    pin(stage)
+    true = read_card(stage.physician.people.card())
+    _, false = card_like(stage, true.name)
+    with pytest.raises(WrongRecipient):
+        stage.holder.people.add(false, certificate=certified(stage, true))
+    impostor = stage.holder.people.add(false)
+    refused(stage, impostor, NotCertified)
+    assert stage.holder.people.safety_number(impostor) != stage.physician.people.safety_number(
+        replace(impostor, card=read_card(stage.holder.people.card()))
+    )
+    theirs = replace(impostor, card=read_card(stage.holder.people.card()))
+    assert stage.holder.people.safety_number(stage.person) == stage.physician.people.safety_number(theirs)
+
+
+def test_swapped_box_key_under_the_right_signature_key(stage: Stage) -> None:
+    """Half a card is somebody else's: the signature is over both keys."""
+    true = read_card(stage.physician.people.card())
+    fields = read_statement("card", CARD, true.data).fields
+    body = CARD.encode({**fields, "box": BoxKey.make().public})
+    outer = statement._outer(CARD)
+    data = outer.encode({"type": "card", "body": body, "sig": read_statement("card", CARD, true.data).sig})
+    with pytest.raises(BadSignature):
+        stage.holder.people.add(data, met=True)
+
+
+def test_swapped_key_in_a_renewed_certificate(stage: Stage) -> None:
+    """An old certificate for other keys under an id that is known is not taken for the newer one."""
+    pin(stage)
+    now = int(stage.holder.clock())
+    true, old = read_card(stage.physician.people.card()), read_card(card_like(stage, "Ndiaye Awa")[1])
+    stage.holder.people.add(true.data, certificate=certified(stage, true, now=now))
+    with pytest.raises(WrongRecipient):
+        stage.holder.people.add(old.data, certificate=certified(stage, old, now=now - DAY))
+
+
+def test_own_card_is_nobody_elses(stage: Stage) -> None:
+    with pytest.raises(InputRefused):
+        stage.holder.people.add(stage.holder.people.card(), met=True)
+
+
+# Roles
+
+
+@pytest.mark.parametrize("role", [*DENIED_ROLES, "Assureur", "  PAYER ", "é" + "assureur"[1:], "chef", ""])
+def test_role_denied(stage: Stage, role: str) -> None:
+    """A genuine certificate by a pinned authority, and the holder's own word that they met: still nothing."""
+    pin(stage)
+    _, data = card_like(stage, "Personne")
+    card = read_card(data)
+    person = stage.holder.people.add(data, certificate=certified(stage, card, role), met=True)
+    refused(stage, person, RoleDenied)
+    assert person.reason == "role-denied"
+
+
+def test_role_denied_that_the_card_itself_states(stage: Stage) -> None:
+    """Who says that he is a payer is one, whatever the certificate says."""
+    pin(stage)
+    payer = Identity("Personne", "mutuelle", SigningKey.make(), BoxKey.make())
+    true = stage.person.card
+    data = make_card(
+        payer, relay=true.relay, relay_key=true.relay_key, inbox=true.inbox, deposit=true.deposit, now=true.made
+    )
+    person = stage.holder.people.add(data, certificate=certified(stage, read_card(data)), met=True)
+    refused(stage, person, RoleDenied)
+
+
+@pytest.mark.parametrize("role", [*DENIED_ROLES, "unknown"])
+def test_role_denied_in_the_sealing_itself(role: str) -> None:
+    """There is no path that seals to a payer: not the body, not the package, not the renewal."""
+    from spec.vectors.make_grants import ITEMS, S1, WRAPS, grant_fields
+
+    items = [grant.Item(**item) for item in ITEMS]
+    fields = {name: value for name, value in grant_fields(role=role).items() if name not in ("suite", "items")}
+    for attempt in (
+        lambda: grant.make_body(fields, items),
+        lambda: grant.seal(HOLDER, fields, items, S1, bytes(32), WRAPS),
+        lambda: grant.seal_renewal(HOLDER, role, DOCTOR.box.public, bytes(32), items, WRAPS),
+    ):
+        with pytest.raises(RoleDenied):
+            attempt()
+
+
+def test_role_spelled_otherwise() -> None:
+    """Case, accents, spaces, hyphens and compatibility forms do not hide a payer."""
+    for role in DENIED_ROLES:
+        for spelled in (role.upper(), role.replace("_", "-"), f"  {role} ", unicodedata.normalize("NFD", role)):
+            with pytest.raises(RoleDenied) as caught:
+                certificate.refuse_payer(spelled)
+            assert caught.value.facts["payer"]
+        wide = "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in role)
+        with pytest.raises(RoleDenied):
+            certificate.check_role(wide)
+    assert not set(ALIASES) & set(DENIED_ROLES) and not set(ALIASES.values()) & set(DENIED_ROLES)
+
+
+# Certificates
+
+
+def test_expired_certificate(stage: Stage) -> None:
+    pin(stage)
+    now = int(stage.holder.clock())
+    _, data = card_like(stage, "Personne")
+    card = read_card(data)
+    for made in (now - 30 * DAY, now + 60):
+        with pytest.raises(Expired):
+            stage.holder.people.add(data, certificate=certified(stage, card, now=made))
+    person = stage.holder.people.add(data, certificate=certified(stage, card, now=now, days=1))
+    clock = stage.holder.clock
+    stage.holder.people._clock = lambda: clock() + DAY
+    refused(stage, person, Expired)
+
+
+def test_wrong_name_certificate(stage: Stage) -> None:
+    pin(stage)
+    identity_, data = card_like(stage, "Personne")
+    card = read_card(data)
+    other = read_card(make_card(replace(identity_, name="Quelqu'un d'autre"), now=1))
+    with pytest.raises(WrongRecipient):
+        stage.holder.people.add(data, certificate=certified(stage, other))
+    assert (other.sign, other.box) == (card.sign, card.box)
+
+
+def test_certificate_of_an_authority_that_nobody_pinned(stage: Stage) -> None:
+    _, data = card_like(stage, "Personne")
+    with pytest.raises(NotCertified):
+        stage.holder.people.add(data, certificate=certified(stage, read_card(data)))
+    pin(stage)
+    forged = SigningKey.make()
+    fields = read_statement("certificate", CERTIFICATE, certified(stage, read_card(data))).fields
+    with pytest.raises(BadSignature):
+        stage.holder.people.add(data, certificate=make_statement("certificate", CERTIFICATE, fields, forged))
+
+
+def test_certificate_for_longer_than_allowed(stage: Stage) -> None:
+    pin(stage)
+    _, data = card_like(stage, "Personne")
+    fields = dict(read_statement("certificate", CERTIFICATE, certified(stage, read_card(data))).fields)
+    fields["until"] = fields["from"] + 90 * DAY + 1
+    with pytest.raises(NotCertified):
+        stage.holder.people.add(data, certificate=make_statement("certificate", CERTIFICATE, fields, ORDER))
+
+
+# Grants
+
+
+def test_resealed_grant(stage: Stage) -> None:
+    """The physician opens the box and seals what was inside to somebody else: it names its recipient."""
+    stage.grant(stage.letter(), received=False)
+    (message,) = stage.relay.entries(read_card(stage.physician.people.card()).inbox or b"")
+    inside = statement.open_statement(stage.physician.identity.box, message[1])
+    target = read_card(stage.holder.people.card())
+    sealed = statement.seal_statement(target.box, inside)
+    client = stage.relay.factory("physician")("http://relay.test")
+    client.append(target.inbox or b"", target.deposit or b"", sealed)
+    client.close()
+    assert details(stage.pull(), "quarantined") == ["wrong-recipient"]
+    assert stage.holder.visiting.grants() == ()
+
+
+def test_resealed_grant_with_another_package_around_it() -> None:
+    """The outer statement can be made anew by whoever holds the inner one; it must be by the same issuer."""
+    from spec.vectors.make_grants import grant_fields, package_fields
+
+    thief = somebody("Thief")
+    inner = signed("grant", grant_fields(), HOLDER.sign)
+    again = signed("package", package_fields(inner, recipient=thief.box.public), thief.sign)
+    with pytest.raises(BadSignature):
+        grant.open_package(again, thief, NOW)
+    honest = signed("package", package_fields(inner, recipient=thief.box.public), HOLDER.sign)
+    with pytest.raises(WrongRecipient):
+        grant.open_package(honest, thief, NOW)
+
+
+def test_grant_received_twice(stage: Stage) -> None:
+    stage.grant(stage.letter(), received=False)
+    card = read_card(stage.physician.people.card())
+    (message,) = stage.relay.entries(card.inbox or b"")
+    stage.theirs.sync()
+    inside = statement.open_statement(stage.physician.identity.box, message[1])
+    client = stage.relay.factory("holder")("http://relay.test")
+    client.append(card.inbox or b"", card.deposit or b"", statement.seal_statement(card.box, inside))
+    client.close()
+    assert stage.pull(stage.theirs) == []
+    assert len(stage.physician.visiting.grants()) == 1
+
+
+def test_every_bit_flipped_in_every_wrap_gives_one_uniform_error() -> None:
+    from spec.vectors.make_grants import GRANT_HASH, ITEMS, S1, S2, WRAPS
+
+    answers = set()
+    for fields, wrapped in zip(ITEMS, WRAPS, strict=True):
+        item = grant.Item(**fields)
+        key = grant.derive_item_key(S1, grant.derive_half_tag(S2, item.tag), GRANT_HASH, item.tag)
+        assert grant.unwrap(key, wrapped, GRANT_HASH, item).title
+        for bit in range(len(wrapped) * 8):
+            changed = bytearray(wrapped)
+            changed[bit // 8] ^= 1 << bit % 8
+            with pytest.raises(CannotOpen) as caught:
+                grant.unwrap(key, bytes(changed), GRANT_HASH, item)
+            answers.add((type(caught.value), str(caught.value), caught.value.__cause__))
+        for other in (
+            replace(item, epoch=item.epoch + 1),
+            replace(item, mailbox=make_key()),
+            replace(item, tag=make_id()),
+        ):
+            with pytest.raises(CannotOpen):
+                grant.unwrap(key, wrapped, GRANT_HASH, other)
+    assert len(answers) == 1
+
+
+# Signatures, rosters, suites, keys
+
+
+def test_each_signature_under_every_other_context() -> None:
+    contexts = [*TYPES, "env", "opening", "checkpoint", "receipt"]
+    key, message = SigningKey.make(), b"the same bytes"
+    signatures = {kind: key.sign(kind, message) for kind in contexts}
+    assert len(set(signatures.values())) == len(contexts)
+    for kind, other in itertools.permutations(contexts, 2):
+        with pytest.raises(BadSignature):
+            verify(key.public, other, message, signatures[kind])
+    for kind in contexts:
+        verify(key.public, kind, message, signatures[kind])
+
+
+def test_a_statement_under_another_name() -> None:
+    """Relabelled, a statement is no statement of that type: neither its shape nor its signature fit."""
+    made = {"card": card_bytes(), "authority": make_authority("Ordre", ORDER, NOW), "roster": roster_bytes()}
+    for kind, data in made.items():
+        outer = Shape("statement", statement._FIELDS, 1 << 20).decode(data)
+        for other, shape in SHAPES.items():
+            if other == kind:
+                continue
+            relabelled = statement._outer(shape).encode({**outer, "type": other})
+            with pytest.raises(VerificationFailed):
+                read_statement(other, shape, relabelled).by(SIGNERS[kind])
+
+
+def test_unsigned_roster_entry() -> None:
+    """A device that the root key did not vouch for: added, signed by the device itself, or from another vault."""
+    root, device, other = SigningKey.make(), SigningKey.make(), SigningKey.make()
+    vault_id = make_id()
+    first = roster.make_first(root, vault_id, device.public, BoxKey.make().public, NOW)
+    assert roster.read_first(first, root.public, vault_id)
+    fields = read_statement("roster", roster.ROSTER, first).fields
+    added = {"id": roster.derive_device_id(other.public), "sign": other.public, "box": make_key(), "added": NOW}
+    more = {**fields, "devices": [*fields["devices"], added]}
+    body = roster.ROSTER.encode(more)
+    unsigned = statement._outer(roster.ROSTER).encode(
+        {"type": "roster", "body": body, "sig": read_statement("roster", roster.ROSTER, first).sig}
+    )
+    for data in (unsigned, make_statement("roster", roster.ROSTER, more, other)):
+        with pytest.raises(BadSignature):
+            roster.read_first(data, root.public, vault_id)
+    own = make_statement("roster", roster.ROSTER, {**more, "signer": other.public}, other)
+    with pytest.raises(BadSignature):
+        roster.read_first(own, root.public, vault_id)
+    with pytest.raises(VerificationFailed):
+        roster.read_first(first, root.public, make_id())
+
+
+@pytest.mark.parametrize("suite", [0, 2, 255])
+def test_unknown_or_lower_suite(suite: int) -> None:
+    """Signed as it must be, under a suite that is not this one: there is nothing to negotiate."""
+    from spec.vectors.make_grants import grant_fields, package_fields
+
+    inner = signed("grant", grant_fields(), HOLDER.sign)
+    odd = signed("grant", grant_fields(suite=suite), HOLDER.sign)
+    root = SigningKey.make()
+    first = roster.make_first(root, bytes(16), root.public, BoxKey.make().public, NOW)
+    fields = read_statement("roster", roster.ROSTER, first).fields
+    attempts: list[Callable[[], object]] = [
+        lambda: read_card(signed("card", card_fields(DOCTOR, suite=suite), DOCTOR.sign)),
+        lambda: grant.open_package(signed("package", package_fields(odd), HOLDER.sign), DOCTOR, NOW),
+        lambda: grant.open_package(signed("package", package_fields(inner, suite=suite), HOLDER.sign), DOCTOR, NOW),
+        lambda: certificate.read_authority(
+            make_statement(
+                "authority", AUTHORITY, {"suite": suite, "name": "x", "sign": ORDER.public, "made": 1}, ORDER
+            )
+        ),
+        lambda: roster.read_first(
+            make_statement("roster", roster.ROSTER, {**fields, "suite": suite}, root), root.public, bytes(16)
+        ),
+        lambda: primitives.need_suite(suite),
+    ]
+    for attempt in attempts:
+        with pytest.raises(SuiteRefused):
+            attempt()
+    for decode, size in ((wire.Checkpoint.decode, wire.CHECKPOINT_BYTES), (wire.Receipt.decode, wire.RECEIPT_BYTES)):
+        with pytest.raises(wire.WireError):
+            decode(bytes([suite, 1]) + bytes(size - 2))
+
+
+def test_suite_below_the_rosters_minimum() -> None:
+    root = SigningKey.make()
+    first = roster.make_first(root, bytes(16), root.public, BoxKey.make().public, NOW)
+    fields = read_statement("roster", roster.ROSTER, first).fields
+    raised = make_statement("roster", roster.ROSTER, {**fields, "min_suite": 2}, root)
+    with pytest.raises(SuiteRefused):
+        roster.read_first(raised, root.public, bytes(16))
+
+
+@pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
+def test_low_order_keys(point: bytes) -> None:
+    """A shared secret with such a key is known to everybody: nobody has it, nothing is sealed to it."""
+    for attempt in (
+        lambda: primitives.check_box_public(point),
+        lambda: seal_to(point, b"x"),
+        lambda: read_card(signed("card", card_fields(DOCTOR, box=point), DOCTOR.sign)),
+    ):
+        with pytest.raises(BadKey):
+            attempt()
+
+
+@pytest.mark.parametrize("point", [bytes([1]) + bytes(31), bytes(32), b"\xec" + b"\xff" * 30 + b"\x7f"])
+def test_low_order_signature_keys(point: bytes) -> None:
+    """The neutral element verifies nearly everything in a careless library."""
+    for signature in (bytes(64), point + bytes(32), bytes([1]) + bytes(63)):
+        with pytest.raises(BadSignature):
+            verify(point, "card", b"anything", signature)
+
+
+def test_signature_that_is_not_canonical() -> None:
+    """S + L verifies as well in a careless library: two spellings of one signature."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    key = SigningKey.make()
+    signature = key.sign("card", b"message")
+    shifted = signature[:32] + (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
+    with pytest.raises(BadSignature):
+        verify(key.public, "card", b"message", shifted)
+
+
+def card_bytes() -> bytes:
+    return make_card(DOCTOR, now=NOW)
+
+
+def roster_bytes() -> bytes:
+    return roster.make_first(DOCTOR.sign, bytes(16), DOCTOR.sign.public, DOCTOR.box.public, NOW)
+
+
+SIGNERS = {"card": DOCTOR.sign.public, "authority": ORDER.public, "roster": DOCTOR.sign.public}
+SHAPES = {
+    "card": CARD, "authority": AUTHORITY, "certificate": CERTIFICATE, "grant": grant.GRANT, "package": grant.PACKAGE,
+    "renewal": grant.RENEWAL, "opening-statement": opening.STATEMENT, "deposit": deposit.DEPOSIT,
+    "roster": roster.ROSTER,
+}  # fmt: skip
+assert set(SHAPES) == set(TYPES) and identity.CARD is CARD

@@ -1,0 +1,364 @@
+"""Takes one check at a time out of a copy of the tree and runs the attack tests that belong to it: each must fail.
+
+    python -m tests.spec.mutations [WORD]        only those whose name holds the word
+
+A test that passes without its check proves nothing about it; such a line ends with STILL PASSES, and the program with 1.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ATTACKS = "tests/spec/attacks/"
+PEOPLE, ENVELOPES, RELAY = (f"{ATTACKS}test_{name}.py::test_" for name in ("people", "envelopes", "hostile_relay"))
+SYNC, VAULT, TUI = "tests/sync/", "tests/vault/", "tests/tui/"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`old` in `file` becomes `new`, which is the same without one check; then every test of `tests` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def source(self, root: Path) -> str:
+        return (root / self.file).read_text()
+
+    def apply(self, root: Path) -> None:
+        (root / self.file).write_text(self.source(root).replace(self.old, self.new))
+
+
+def _list() -> Iterator[Mutation]:
+    def one(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
+        return Mutation(name, file, old, new, tests)
+
+    # Keys, people, roles
+    yield one(
+        "certificate: for these keys", "vault/certificate.py",
+        "    if (certificate.sign, certificate.box) != (card.sign, card.box):", "    if False:",
+        f"{PEOPLE}swapped_recipient_key",
+    )  # fmt: skip
+    yield one(
+        "certificate: for this name", "vault/certificate.py",
+        "    if _fold_name(certificate.name) != _fold_name(card.name):", "    if False:",
+        f"{PEOPLE}wrong_name_certificate",
+    )  # fmt: skip
+    yield one(
+        "certificate: in its dates", "vault/certificate.py",
+        "    if not certificate.start <= now < certificate.until:", "    if False:",
+        f"{PEOPLE}expired_certificate",
+    )  # fmt: skip
+    yield one(
+        "certificate: not for longer", "vault/certificate.py",
+        '    if fields["until"] - fields["from"] > MAX_DAYS * DAY:', "    if False:",
+        f"{PEOPLE}certificate_for_longer_than_allowed",
+    )  # fmt: skip
+    yield one(
+        "certificate: signed by the authority", "vault/certificate.py",
+        "    statement.by(authority.sign)", "    pass",
+        f"{PEOPLE}certificate_of_an_authority_that_nobody_pinned",
+    )  # fmt: skip
+    yield one(
+        "certificate: not an older one for other keys", "vault/people.py",
+        "                self._refuse_other_keys(checked)", "",
+        f"{PEOPLE}swapped_key_in_a_renewed_certificate",
+    )  # fmt: skip
+    yield one(
+        "people: met or certified", "vault/people.py",
+        "            if not row.met:\n                raise NotCertified", "            if False:\n                raise NotCertified",
+        f"{PEOPLE}swapped_recipient_key",
+    )  # fmt: skip
+    yield one(
+        "people: not one's own card", "vault/people.py",
+        "        if read.id == self._identity.id:", "        if False:",
+        f"{PEOPLE}own_card_is_nobody_elses",
+    )  # fmt: skip
+    yield one(
+        "card: signed by its own key", "vault/identity.py",
+        '    card.by(fields["sign"])', "    pass",
+        f"{PEOPLE}swapped_box_key_under_the_right_signature_key",
+    )  # fmt: skip
+    yield one(
+        "card: its suite", "vault/identity.py",
+        '    need_suite(fields["suite"])', "    pass",
+        f"{PEOPLE}unknown_or_lower_suite",
+    )  # fmt: skip
+    yield one(
+        "role: a payer is refused", "vault/certificate.py",
+        "    if folded in DENIED_ROLES:", "    if False:",
+        f"{PEOPLE}role_denied_that_the_card_itself_states", f"{PEOPLE}role_spelled_otherwise",
+    )  # fmt: skip
+    yield one(
+        "role: only what is listed", "vault/certificate.py",
+        "    if folded not in ROLES:", "    if False:",
+        f"{PEOPLE}role_denied",
+    )  # fmt: skip
+    yield one(
+        "role: in the sealing too", "vault/grant.py",
+        '    check_role(fields["role"])\n    body = {', "    body = {",
+        f"{PEOPLE}role_denied_in_the_sealing_itself",
+    )  # fmt: skip
+    yield one(
+        "roster: signed by the root", "vault/roster.py",
+        'read_statement("roster", ROSTER, data).by(root)', 'read_statement("roster", ROSTER, data)',
+        f"{PEOPLE}unsigned_roster_entry",
+    )  # fmt: skip
+    yield one(
+        "roster: minimum suite", "vault/roster.py",
+        '    need_suite(fields["suite"], fields["min_suite"])\n    if fields["min_suite"] > SUITE:', "    if False:",
+        f"{PEOPLE}suite_below_the_rosters_minimum", f"{PEOPLE}unknown_or_lower_suite",
+    )  # fmt: skip
+    yield one(
+        "signature: one context each", "vault/primitives.py",
+        'b"elpis/" + kind.encode() + b"/1\\0"', 'b"elpis/1\\0"',
+        f"{PEOPLE}each_signature_under_every_other_context",
+    )  # fmt: skip
+    yield one(
+        "statement: of the type that is read", "vault/statement.py",
+        '    if outer["type"] != kind:', "    if False:",
+        f"{PEOPLE}a_statement_under_another_name",
+    )  # fmt: skip
+    yield one(
+        "keys: none of low order", "vault/primitives.py",
+        '        sodium.crypto_scalarmult(b"\\x42" * KEY, public)', "        pass",
+        f"{PEOPLE}low_order_keys",
+    )  # fmt: skip
+
+    # At home
+    yield one(
+        "keyslots: the whole file", "vault/keys.py",
+        "        if not primitives.same(self._mac(key), self.mac):", "        if False:",
+        f"{VAULT}test_keyslots.py::test_every_bit_flipped_in_every_keyslot_gives_one_uniform_error",
+    )  # fmt: skip
+    yield one(
+        "passphrase: the floor", "vault/primitives.py",
+        "    if ops < ARGON_FLOOR_OPS or memory < ARGON_FLOOR_MEMORY:", "    if False:",
+        "tests/spec/test_ground.py::test_argon_parameters_are_refused_before_hashing",
+    )  # fmt: skip
+    yield one(
+        "box: the commitment", "vault/primitives.py",
+        '    if not same(derive_key(k, "elpis-commit", aad), commitment):', "    if False:",
+        f"{PEOPLE}every_bit_flipped_in_every_wrap_gives_one_uniform_error",
+        "tests/spec/test_vectors.py::test_the_product_agrees[box]",
+    )  # fmt: skip
+    yield one(
+        "attachment: FINAL at the end", "vault/attachment.py",
+        "    if not final:", "    if False:",
+        f"{VAULT}test_attachment.py::test_a_stream_that_goes_on_or_stops_elsewhere_than_its_metadata_says",
+    )  # fmt: skip
+    yield one(
+        "attachment: its length", "vault/attachment.py",
+        "            if os.fstat(file.fileno()).st_size != sealed_length(size):", "            if False:",
+        f"{VAULT}test_attachment.py::test_a_stream_that_goes_on_or_stops_elsewhere_than_its_metadata_says",
+    )  # fmt: skip
+    yield one(
+        "attachment: the file that is named", "sync/opened.py",
+        '                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:', "                if False:",
+        f"{RELAY}every_pair_of_blobs_swapped_at_the_relay",
+    )  # fmt: skip
+    yield one(
+        "vault: not older than its head", "vault/head.py",
+        "        if not same(link, data[25:57]):", "        if False:",
+        f"{VAULT}test_vault.py::test_rollback_of_vault_the_database_put_back",
+    )  # fmt: skip
+
+    # Grants and openings
+    yield one(
+        "grant: made for me", "vault/grant.py",
+        '    if outer.fields["recipient"] != me.box.public:\n        raise WrongRecipient("this grant', '    if False:\n        raise WrongRecipient("this grant',
+        f"{PEOPLE}resealed_grant",
+    )  # fmt: skip
+    yield one(
+        "grant: for my keys", "vault/grant.py",
+        '    if (fields["grantee_sign"], fields["grantee_box"]) != (me.sign.public, me.box.public):', "    if False:",
+        f"{PEOPLE}resealed_grant_with_another_package_around_it",
+    )  # fmt: skip
+    yield one(
+        "grant: package by the issuer", "vault/grant.py",
+        '    outer.by(fields["issuer_sign"])', "    pass",
+        f"{PEOPLE}resealed_grant_with_another_package_around_it",
+    )  # fmt: skip
+    yield one(
+        "grant: once", "vault/visiting.py",
+        "        if self._grants.visit(number) is not None:", "        if False:",
+        f"{PEOPLE}grant_received_twice",
+    )  # fmt: skip
+    yield one(
+        "wrap: for this item", "vault/grant.py",
+        'b"wrap\\0" + grant_hash + ITEM.encode(item.fields())', 'b"wrap\\0" + grant_hash',
+        f"{PEOPLE}every_bit_flipped_in_every_wrap_gives_one_uniform_error",
+    )  # fmt: skip
+    yield one(
+        "trace: one signature, one opening", "vault/opening.py",
+        "    if request.counter <= after:", "    if False:",
+        f"{RELAY}trace_entry_replayed",
+    )  # fmt: skip
+    yield one(
+        "trace: signed by this grant's reader", "vault/opening.py",
+        '    verify(reader, "opening", data[:-SIGNATURE], data[-SIGNATURE:])\n', "",
+        "tests/spec/test_vectors.py::test_the_product_agrees[opening-request]",
+    )  # fmt: skip
+    yield one(
+        "relay: the end, once more before sending", "sync/relay/keeper.py",
+        "        if self._clock.now() >= self.until:", "        if False:",
+        f"{SYNC}test_relay_halves.py::test_release_after_the_end",
+    )  # fmt: skip
+    yield one(
+        "relay: revoked between commit and sending", "sync/relay/keeper.py",
+        "        if self.revoked:", "        if False:",
+        f"{SYNC}test_relay_halves.py::test_revocation_between_commit_and_sending",
+    )  # fmt: skip
+    yield one(
+        "relay: each counter once", "sync/relay/halves.py",
+        "    if counter <= half.counter:", "    if False:",
+        f"{SYNC}test_relay_halves.py::test_replayed_opening_is_refused",
+    )  # fmt: skip
+    yield one(
+        "receipt: for what was asked", "sync/client.py",
+        "        if receipt.what != what or receipt.address != addr:", "        if False:",
+        f"{RELAY}receipts_are_not_interchangeable",
+    )  # fmt: skip
+
+    # Channels
+    yield one(
+        "envelope: signed by its signer", "sync/envelope.py",
+        '    verify(fields["signer"], "env", outer["inner"], outer["sig"])\n', "",
+        f"{ENVELOPES}envelope_signed_by_somebody_else", f"{ENVELOPES}every_bit_of_an_envelope_counts",
+    )  # fmt: skip
+    yield one(
+        "envelope: for this channel", "sync/envelope.py",
+        '    if fields["channel"] != channel:', "    if False:",
+        f"{ENVELOPES}envelope_for_another_channel_under_the_same_key",
+    )  # fmt: skip
+    yield one(
+        "envelope: its suite", "sync/envelope.py",
+        '    need_suite(fields["suite"])\n', "",
+        f"{ENVELOPES}unknown_or_lower_suite_of_an_envelope",
+    )  # fmt: skip
+    yield one(
+        "channel: taken once", "vault/channel.py",
+        "        if incoming.seq <= seq:", "        if False:",
+        f"{ENVELOPES}equivocating_device",
+    )  # fmt: skip
+    yield one(
+        "channel: nothing missing before", "vault/channel.py",
+        "        if incoming.seq != seq + 1 or incoming.prev != head:", "        if False:",
+        f"{ENVELOPES}reordered_envelopes", f"{RELAY}withheld_envelope_in_the_middle",
+    )  # fmt: skip
+    yield one(
+        "channel: the right to edit", "vault/channel.py",
+        '        if writer is None or writer.right != "edit":', "        if writer is None:",
+        f"{ENVELOPES}writing_without_the_right_to_edit",
+    )  # fmt: skip
+    yield one(
+        "channel: only the holder opens it", "vault/channel.py",
+        "            if incoming.signer != self.issuer or self.save:", "            if False:",
+        f"{ENVELOPES}edition_by_a_grantee",
+    )  # fmt: skip
+    yield one(
+        "channel: only the holder names an author", "vault/channel.py",
+        '        if body["author"] and incoming.signer != self.issuer:', "        if False:",
+        f"{ENVELOPES}author_named_by_a_grantee",
+    )  # fmt: skip
+    yield one(
+        "channel: each actor has one signer", "vault/channel.py",
+        "        if any(self.actors.get(item.change.actor, incoming.signer) != incoming.signer for item in fresh):", "        if False:",
+        f"{ENVELOPES}actor_of_somebody_else",
+    )  # fmt: skip
+    yield one(
+        "channel: room for what waits", "vault/channel.py",
+        "        if len(held) > MAX_PENDING or sum", "        if False and sum",
+        f"{ENVELOPES}changes_that_wait_for_ever",
+    )  # fmt: skip
+    yield one(
+        "chunk: only what is not compressed", "vault/chunk.py",
+        "    if data[8] != CHANGE:", "    if False:",
+        f"{VAULT}test_replica.py::test_a_compressed_change_is_refused",
+    )  # fmt: skip
+
+    # The relay
+    yield one(
+        "relay: what a writer saw", "vault/outbox.py",
+        "            if count >= position or (known is not None and known[0] != chain):", "            if False:",
+        f"{RELAY}forked_relay",
+    )  # fmt: skip
+    yield one(
+        "relay: what it signed before", "vault/outbox.py",
+        "        if known is not None and known[0] != chain:", "        if False:",
+        f"{RELAY}forked_relay_signs_against_itself",
+    )  # fmt: skip
+    yield one(
+        "relay: no shorter history", "sync/client.py",
+        "    if checkpoint.count < count:", "    if False:",
+        f"{SYNC}test_client.py::test_rolled_back_relay_is_caught",
+    )  # fmt: skip
+    yield one(
+        "relay: no shorter than it acknowledged", "vault/outbox.py",
+        "        if known is not None and checkpoint.count < known[0]:", "        if False:",
+        f"{RELAY}withheld_tail_that_was_acknowledged",
+    )  # fmt: skip
+    yield one(
+        "relay: it shows what it signed", "sync/client.py",
+        "    if count == seen.count and count < checkpoint.count:", "    if False:",
+        f"{RELAY}withheld_tail",
+    )  # fmt: skip
+    yield one(
+        "relay: its key", "sync/client.py",
+        "        checkpoint.verify(self.verify_key, primitives.verify)", "        pass",
+        f"{RELAY}another_relay_key",
+    )  # fmt: skip
+
+    # The terminal
+    yield one(
+        "terminal: no escape sequences", "tui/render.py",
+        '        elif mark in _JOINERS or unicodedata.category(mark) not in ("Cc", "Cf", "Cs", "Co", "Cn"):', "        else:",
+        f"{TUI}test_cli_vault.py::test_terminal_escapes_never_reach_the_terminal",
+    )  # fmt: skip
+
+
+MUTATIONS = tuple(_list())
+
+
+def fails(root: Path, test: str) -> bool:
+    """Whether this test fails in the tree at `root`. A test that cannot be found has not failed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=120", test]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode == 1
+
+
+def main(words: list[str]) -> int:
+    chosen = [mutation for mutation in MUTATIONS if all(word in mutation.name for word in words)]
+    survived = ran = 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "tree"
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".*", "__pycache__", "build", "dist"))
+        for mutation in chosen:
+            kept = mutation.source(root)
+            mutation.apply(root)
+            for test in mutation.tests:
+                began = time.perf_counter()
+                failed = fails(root, test)
+                ran, survived = ran + 1, survived + (not failed)
+                verdict = "fails" if failed else "STILL PASSES"
+                spent = time.perf_counter() - began
+                print(f"{mutation.name:46} {test.rpartition('::')[2]:70} {verdict} {spent:5.1f} s", flush=True)
+            (root / mutation.file).write_text(kept)
+    print(f"{len(chosen)} checks taken out one at a time, {ran} tests run, {ran - survived} failed as they must")
+    return 1 if survived or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
