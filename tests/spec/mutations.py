@@ -2,7 +2,7 @@
 
     python -m tests.spec.mutations [WORD]        only those whose name holds the word
 
-A test that passes without its check proves nothing about it; such a line ends with STILL PASSES, and the program with 1.
+A test that passes without its check proves nothing about it; its line ends with STILL PASSES, the program with 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = "tests/spec/attacks/"
-PEOPLE, ENVELOPES, RELAY = (f"{ATTACKS}test_{name}.py::test_" for name in ("people", "envelopes", "hostile_relay"))
+PEOPLE, ENVELOPES, RELAY = (f"{ATTACKS}test_{name}.py::test_" for name in ("identities", "envelopes", "hostile_relay"))
 SYNC, VAULT, TUI = "tests/sync/", "tests/vault/", "tests/tui/"
 
 
@@ -77,7 +77,8 @@ def _list() -> Iterator[Mutation]:
     )  # fmt: skip
     yield one(
         "people: met or certified", "vault/people.py",
-        "            if not row.met:\n                raise NotCertified", "            if False:\n                raise NotCertified",
+        "            if not row.met:\n                raise NotCertified",
+        "            if False:\n                raise NotCertified",
         f"{PEOPLE}swapped_recipient_key",
     )  # fmt: skip
     yield one(
@@ -107,7 +108,7 @@ def _list() -> Iterator[Mutation]:
     )  # fmt: skip
     yield one(
         "role: in the sealing too", "vault/grant.py",
-        '    check_role(fields["role"])\n    body = {', "    body = {",
+        "    check_role(body.role)\n", "",
         f"{PEOPLE}role_denied_in_the_sealing_itself",
     )  # fmt: skip
     yield one(
@@ -165,7 +166,8 @@ def _list() -> Iterator[Mutation]:
     )  # fmt: skip
     yield one(
         "attachment: the file that is named", "sync/opened.py",
-        '                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:', "                if False:",
+        '                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:',
+        "                if False:",
         f"{RELAY}every_pair_of_blobs_swapped_at_the_relay",
     )  # fmt: skip
     yield one(
@@ -177,7 +179,8 @@ def _list() -> Iterator[Mutation]:
     # Grants and openings
     yield one(
         "grant: made for me", "vault/grant.py",
-        '    if outer.fields["recipient"] != me.box.public:\n        raise WrongRecipient("this grant', '    if False:\n        raise WrongRecipient("this grant',
+        '    if outer.fields["recipient"] != me.box.public:\n        raise WrongRecipient("this grant',
+        '    if False:\n        raise WrongRecipient("this grant',
         f"{PEOPLE}resealed_grant",
     )  # fmt: skip
     yield one(
@@ -274,7 +277,8 @@ def _list() -> Iterator[Mutation]:
     )  # fmt: skip
     yield one(
         "channel: each actor has one signer", "vault/channel.py",
-        "        if any(self.actors.get(item.change.actor, incoming.signer) != incoming.signer for item in fresh):", "        if False:",
+        "        if any(self.actors.get(item.change.actor, incoming.signer) != incoming.signer for item in fresh):",
+        "        if False:",
         f"{ENVELOPES}actor_of_somebody_else",
     )  # fmt: skip
     yield one(
@@ -323,7 +327,8 @@ def _list() -> Iterator[Mutation]:
     # The terminal
     yield one(
         "terminal: no escape sequences", "tui/render.py",
-        '        elif mark in _JOINERS or unicodedata.category(mark) not in ("Cc", "Cf", "Cs", "Co", "Cn"):', "        else:",
+        '        elif mark in _JOINERS or unicodedata.category(mark) not in ("Cc", "Cf", "Cs", "Co", "Cn"):',
+        "        else:",
         f"{TUI}test_cli_vault.py::test_terminal_escapes_never_reach_the_terminal",
     )  # fmt: skip
 

@@ -13,8 +13,9 @@ PAGE = (Path(__file__).parents[2] / "spec" / "attacks.md").read_text()
 NAMED = set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE))
 # The attacks that the design asks for by name; what exists only with later features is not here yet.
 WANTED = (
-    "swapped recipient key", "unsigned roster entry", "every bit flipped in every keyslot and wrap gives one uniform error",
-    "KDF parameters below the floor", "every pair of blobs swapped", "chunks dropped, reordered, truncated",
+    "swapped recipient key", "unsigned roster entry",
+    "every bit flipped in every keyslot and wrap gives one uniform error", "KDF parameters below the floor",
+    "every pair of blobs swapped", "chunks dropped, reordered, truncated",
     "each signature under every other context", "replayed envelope", "delayed envelope", "reflected envelope",
     "self-addressed", "re-sealed grant", "rollback of vault", "rollback of relay", "forked relay", "withheld tail",
     "equivocating device", "CRDT panic and bomb", "concurrent revoke and write", "release after the end", "role denied",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 import nacl.exceptions
@@ -54,7 +55,7 @@ def test_x25519() -> None:
 def test_x25519_public_keys() -> None:
     """The keys of the set, made public by our own class, agree with each other."""
     private = [raw(case, "private")[0] for _, case in cases("Protocol/wycheproof/x25519_test.json")][:100]
-    for one, other in zip(private, private[1:], strict=False):
+    for one, other in pairwise(private):
         mine, theirs = BoxKey.from_secret(one), BoxKey.from_secret(other)
         assert sodium.crypto_scalarmult(one, theirs.public) == sodium.crypto_scalarmult(other, mine.public)
 
@@ -72,7 +73,8 @@ def test_ed25519(monkeypatch: pytest.MonkeyPatch) -> None:
             taken = True
         except (BadSignature, Malformed):
             taken = False
-        expected = case["result"] == "valid" or "MixedOrderPublicKey" in case["flags"]
+        mixed = case["result"] == "acceptable" and "MixedOrderPublicKey" in case["flags"]
+        expected = case["result"] == "valid" or mixed
         assert taken == expected, case
 
 
