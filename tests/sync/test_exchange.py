@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable
-from sync.exchange import Exchange
+from sync.exchange import Exchange, Report
 from sync.opened import OpenDocument
 from tests.parties import START, Clock, Parties, renewed
 from vault import Document, Vault
@@ -563,3 +564,68 @@ def test_the_story_over_http(vault_factory: Callable[..., Vault], relay: Any) ->
         assert holder.sharing.trace()[-1].verified, "the relay's receipt is there"
         assert not mine.sync().events
     assert json.dumps(hashlib.sha256(b"").hexdigest())
+
+
+class Test_an_open_screen:
+    def test_hears_of_news_without_asking(self, parties: Parties) -> None:
+        section, entry = medications(parties)
+        _, exchange, _ = grant(parties, [section])
+        opened = exchange.open(section)
+        parties.exchange.sync()
+        heard: list[Report] = []
+        stop = threading.Event()
+
+        def listen(report: Report) -> None:
+            heard.append(report)
+            stop.set()
+
+        opened.set_entry(entry, "medication", {"dose": "2"})
+        parties.exchange.watch(listen, stop, seconds=1)
+        assert {event.kind for event in heard[0].events} == {"document-changed"}
+
+    def test_a_silent_or_false_relay_ends_no_watch(self, parties: Parties, monkeypatch: pytest.MonkeyPatch) -> None:
+        grant(parties, [parties.letter()])
+        stop, faults = threading.Event(), [RelayUnreachable("x"), RelayRefused(500, "x"), VerificationFailed("x")]
+        waits: list[float] = []
+
+        def fail(verb: str, address: bytes) -> None:
+            if faults:
+                raise faults.pop()
+            stop.set()
+
+        monkeypatch.setattr(stop, "wait", waits.append)
+        parties.relay.before = fail
+        parties.exchange.watch(lambda report: None, stop)
+        assert waits == [1.0, 2.0, 4.0]
+
+    def test_without_a_relay_it_waits(
+        self, vault_factory: Callable[..., Vault], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stop = threading.Event()
+        monkeypatch.setattr(stop, "wait", lambda seconds: stop.set())
+        with Exchange(vault_factory()) as exchange:
+            exchange.watch(lambda report: None, stop)
+
+    def test_a_document_that_moved_is_opened_in_its_new_epoch(self, parties: Parties) -> None:
+        """It closes after the inbox was read: the renewal is fetched and the document opened again."""
+        section, _ = medications(parties)
+        vault, exchange, _ = grant(parties, [section])
+        moved = []
+
+        def move(verb: str, address: bytes) -> None:
+            if verb == "open" and not moved:
+                moved.append(verb)
+                grant(parties, [section], "Petit Jean")
+
+        parties.relay.before = move
+        assert exchange.open(section).document.kind == "medications"
+        assert parties.relay.calls.count("open") == 2 and vault.visiting.grants()[0].state == "open"
+
+    def test_a_grant_is_found_that_came_a_moment_ago(self, parties: Parties) -> None:
+        letter = parties.letter()
+        _, exchange, person = parties.professional()
+        made = parties.holder.sharing.grant(person, [letter], right="read", purpose="", seconds=60)
+        parties.exchange.sync()
+        assert exchange.find(made.id[:8])[0].id == made.id
+        with pytest.raises(NotFound):
+            exchange.find("0" * 32)
