@@ -3,7 +3,6 @@ allowed an offline visit; gone when this object is."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable, Seen
 from sync.wire import Message
-from vault.attachment import open_file, seal_file
+from vault.attachment import hash_seal, open_file, seal_file
 from vault.channel import ZERO, encode_changes, own_sender_key
 from vault.document import Conflict, Document, Value
 from vault.errors import (
@@ -234,9 +233,8 @@ class OpenDocument:
         target = self._folder() / f"{make_id().hex()}.visit"
         try:
             self._exchange.fetch(visit.relay, address, token, target, size=fields["sealed_size"], key=visit.relay_key)
-            with target.open("rb") as sealed:
-                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:
-                    raise VerificationFailed("the file at the relay is not the one that the document names")
+            if hash_seal(target) != fields["sealed_sha256"]:
+                raise VerificationFailed("the file at the relay is not the one that the document names")
             yield from open_file(target, bytes.fromhex(fields["key"]), fields["size"], sha256=sha256)
         except RelayRefused as refusal:
             raise AccessEnded("this file is closed to you now") from refusal

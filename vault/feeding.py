@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vault.attachment import open_file, seal_file
+from vault.attachment import hash_seal, open_file, seal_file
 from vault.certificate import refuse_payer
 from vault.deposit import MAX_INLINE, Deposit, open_deposit, seal_deposit
 from vault.document import CLINICAL, Attachment, Document
@@ -240,9 +240,8 @@ class Feeding:
         """Keep a fetched file when it is the one that the document names; VerificationFailed otherwise, and it goes."""
         fields = fetched.fields
         try:
-            with fetched.target.open("rb") as sealed:
-                if hashlib.file_digest(sealed, "sha256").hexdigest() != fields["sealed_sha256"]:
-                    raise VerificationFailed("the file at the relay is not the one that the document names")
+            if hash_seal(fetched.target) != fields["sealed_sha256"]:
+                raise VerificationFailed("the file at the relay is not the one that the document names")
             key = bytes.fromhex(fields["key"])
             for _ in open_file(fetched.target, key, fields["size"], sha256=fetched.sha256):
                 pass
