@@ -182,7 +182,19 @@ def _roster(given: Given) -> dict[str, Any]:
     read = roster.read_first(data, given.blob("root"), given.blob("vault"))
     if "seed" in given:
         written_again("roster", roster.ROSTER, data, given.blob("seed"))
-    return {"head": roster.derive_head(data), "devices": [device["id"] for device in read.fields["devices"]]}
+    return {"head": roster.derive_head(data), "devices": [device.id for device in read.devices]}
+
+
+def _roster_chain(given: Given) -> dict[str, Any]:
+    last = roster.read_chain(given.blobs("statements"), given.blob("root"), given.blob("vault"))[-1]
+    told = {name: getattr(last, name) for name in ("head", "count", "epoch", "min_suite", "root")}
+    return told | {"devices": [device.id for device in last.devices]}
+
+
+def _roster_choice(given: Given) -> dict[str, Any]:
+    ours, theirs = given.blobs("ours"), given.blobs("theirs")
+    held = roster.choose(ours, theirs, given.blob("root"), given.blob("vault"))
+    return {"head": roster.derive_head(held[-1])}
 
 
 def _recovery_words(given: Given) -> dict[str, Any]:
@@ -209,6 +221,8 @@ PEOPLE_FORMATS: dict[str, Run] = {
     "attachment": _attachment,
     "change": _change,
     "roster": _roster,
+    "roster-chain": _roster_chain,
+    "roster-choice": _roster_choice,
     "card": _card,
     "card-text": _card_text,
     "safety-number": _safety_number,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, shares, statements
+from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, rosters, shares, statements
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -21,6 +21,10 @@ def raw(given: Input, name: str) -> bytes:
 
 def raws(given: Input, *names: str) -> list[bytes]:
     return [raw(given, name) for name in names]
+
+
+def chain(given: Input, name: str) -> list[bytes]:
+    return [bytes.fromhex(item) for item in given[name]]
 
 
 def typed(value: Any) -> Any:
@@ -183,7 +187,9 @@ FORMATS: dict[str, Run] = {
     "shares": lambda v: shares.read_shares(v["shares"], raw(v, "passphrase")),
     "attachment": read_attachment,
     "change": lambda v: chunks.read_chunk(raw(v, "data")),
-    "roster": lambda v: statements.read_roster(*raws(v, "data", "root", "vault")),
+    "roster": lambda v: rosters.read_roster(*raws(v, "data", "root", "vault")),
+    "roster-chain": lambda v: rosters.read_roster_chain(chain(v, "statements"), *raws(v, "root", "vault")),
+    "roster-choice": lambda v: rosters.read_choice(chain(v, "ours"), chain(v, "theirs"), *raws(v, "root", "vault")),
     "card": read_card,
     "card-text": read_card_text,
     "safety-number": read_safety_number,

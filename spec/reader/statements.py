@@ -433,29 +433,6 @@ def check_file(file: Mapping[str, Any]) -> None:
         raise malformed("a file of another size")
 
 
-DEVICE: Mapping[str, Check] = {"id": blob(16), "sign": blob(32), "box": blob(32), "added": moment()}
-ROSTER: Mapping[str, Check] = {
-    "suite": whole(0, 255),
-    "min_suite": whole(1, 255),
-    "vault": blob(16),
-    "prev": blob(32),
-    "count": whole(1),
-    "epoch": whole(1),
-    "signer": blob(32),
-    "devices": list_of(shape(DEVICE), 64),
-    "time": moment(),
-}
-
-
-def read_roster(data: bytes, root: bytes, vault: bytes) -> dict[str, Any]:
-    """The first roster of a vault."""
-    told = read("roster", ROSTER, 32_768, data).by(root).fields
-    need_suite(told["suite"], told["min_suite"])
-    if (told["vault"], told["prev"], told["count"], told["signer"]) != (vault, bytes(32), 1, root):
-        raise malformed("not the first roster of this vault")
-    return {"head": blake2b(data, "elpis-hash"), "devices": [device["id"] for device in told["devices"]]}
-
-
 def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
     deposit = read("deposit", DEPOSIT, 1_000_000, opened(me.secret, sealed))
     told = deposit.fields

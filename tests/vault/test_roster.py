@@ -1,50 +1,143 @@
-"""spec/roster.md: the first statement."""
+"""spec/roster.md: the first statement, what follows, which of two histories holds. Refusals stand in the vectors."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.persons import NOW, seed
-from vault.errors import BadSignature, Malformed, SuiteRefused, VaultError
+from vault.errors import BadSignature, InputRefused, Malformed, TooLarge
 from vault.primitives import BoxKey, SigningKey
-from vault.roster import FIRST, ROSTER, derive_device_id, derive_head, make_first, read_first
-from vault.statement import make_statement
+from vault.roster import (
+    MAX_CHAIN,
+    Device,
+    choose,
+    derive_head,
+    make_device,
+    make_first,
+    make_next,
+    read_chain,
+    read_first,
+    read_next,
+)
 
-ROOT, DEVICE, BOX = SigningKey.from_seed(seed("root")), SigningKey.from_seed(seed("device")), BoxKey.make()
+ROOT = SigningKey.from_seed(seed("root"))
+KEYS = {name: SigningKey.from_seed(seed(name)) for name in ("laptop", "phone", "tablet", "watch", "desk")}
 VAULT = bytes(range(16))
-ENTRY = {"id": derive_device_id(DEVICE.public), "sign": DEVICE.public, "box": BOX.public, "added": NOW}
-GOOD: dict[str, Any] = {
-    "suite": 1, "min_suite": 1, "vault": VAULT, "prev": FIRST, "count": 1, "epoch": 1, "signer": ROOT.public,
-    "devices": [ENTRY], "time": NOW,
-}  # fmt: skip
+
+
+def device(name: str) -> Device:
+    return make_device(KEYS[name].public, BoxKey.from_secret(seed(f"{name} box")).public, NOW)
+
+
+FIRST = make_first(ROOT, VAULT, KEYS["laptop"].public, BoxKey.from_secret(seed("laptop box")).public, NOW)
+
+
+def grown(*names: str, by: str = "laptop") -> list[bytes]:
+    chain = [FIRST]
+    for name in names:
+        chain.append(then(chain, by, add=name))
+    return chain
+
+
+def then(chain: Sequence[bytes], by: str, *, add: str = "", remove: str = "") -> bytes:
+    key = ROOT if by == "root" else KEYS[by]
+    joining = [device(add)] if add else []
+    leaving = [device(remove).id] if remove else []
+    return make_next(last(chain), key, add=joining, remove=leaving, now=NOW)
+
+
+def last(chain: Sequence[bytes]):  # type: ignore[no-untyped-def]
+    return read_chain(chain, ROOT.public, VAULT)[-1]
+
+
+def held(ours: Sequence[bytes], theirs: Sequence[bytes]) -> Sequence[bytes]:
+    return choose(ours, theirs, ROOT.public, VAULT)
 
 
 def test_the_first_statement_names_the_device() -> None:
-    data = make_first(ROOT, VAULT, DEVICE.public, BOX.public, NOW)
-    assert read_first(data, ROOT.public, VAULT).fields["devices"] == [ENTRY]
-    assert len(derive_head(data)) == 32 and derive_head(data) != derive_head(data + b"\0")
+    read = read_first(FIRST, ROOT.public, VAULT)
+    assert [one.id for one in read.devices] == [device("laptop").id]
+    assert read.head == derive_head(FIRST) != derive_head(FIRST + b"\0")
 
 
-@pytest.mark.parametrize(
-    ("change", "failure"),
-    [
-        ({"suite": 2}, SuiteRefused),
-        ({"min_suite": 2}, SuiteRefused),
-        ({"vault": bytes(16)}, Malformed),
-        ({"prev": seed("x")}, Malformed),
-        ({"count": 2}, Malformed),
-        ({"signer": DEVICE.public}, Malformed),
-        ({"devices": [ENTRY | {"id": bytes(16)}]}, Malformed),
-        ({"devices": [ENTRY, ENTRY]}, Malformed),
-    ],
-)
-def test_what_a_reader_refuses(change: dict[str, Any], failure: type[VaultError]) -> None:
-    with pytest.raises(failure):
-        read_first(make_statement("roster", ROSTER, GOOD | change, ROOT), ROOT.public, VAULT)
-
-
-def test_nobody_but_the_root_signs_it() -> None:
+def test_nobody_but_the_root_signs_the_first() -> None:
     with pytest.raises(BadSignature):
-        read_first(make_statement("roster", ROSTER, GOOD, DEVICE), ROOT.public, VAULT)
+        read_first(FIRST, KEYS["laptop"].public, VAULT)
+
+
+def test_a_removal_starts_the_next_epoch_and_who_left_signs_nothing() -> None:
+    chain = grown("phone", "tablet")
+    chain.append(then(chain, "phone", remove="laptop"))
+    assert last(chain).epoch == 2 and not last(chain).has(device("laptop").id)
+    with pytest.raises(BadSignature):
+        then(chain, "laptop", add="watch")
+    with pytest.raises(Malformed):
+        then(chain, "phone", add="laptop")
+
+
+def test_a_writer_makes_nothing_that_no_reader_takes() -> None:
+    with pytest.raises(InputRefused):
+        then(grown(), "laptop", remove="laptop")
+    with pytest.raises(TooLarge):
+        read_chain([FIRST] * (MAX_CHAIN + 1), ROOT.public, VAULT)
+    with pytest.raises(Malformed):
+        read_chain([], ROOT.public, VAULT)
+
+
+def test_a_device_that_is_there_is_not_added_again() -> None:
+    chain = grown("phone")
+    assert len(read_next(then(chain, "laptop", add="phone"), last(chain)).devices) == 2
+
+
+def test_removal_beats_what_the_removed_device_does_meanwhile() -> None:
+    """By name (issue 3): the phone, removed by the laptop, adds the thief's tablet and removes the laptop."""
+    chain = grown("phone")
+    removal = [*chain, then(chain, "laptop", remove="phone")]
+    theft = [*chain, then(chain, "phone", add="watch")]
+    theft.append(then(theft, "phone", remove="laptop"))
+    assert held(removal, theft) == held(theft, removal) == removal
+
+
+def test_the_root_settles_a_tie() -> None:
+    chain = grown("phone")
+    first = [*chain, then(chain, "laptop", remove="phone")]
+    second = [*chain, then(chain, "phone", remove="laptop")]
+    assert held(first, second) == held(second, first) == first
+    word = [*chain, then(chain, "root", remove="laptop")]
+    assert held(first, word) == held(word, first) == word
+
+
+ACTS = st.tuples(
+    st.sampled_from(["laptop", "phone", "tablet", "root"]),
+    st.sampled_from(["add", "remove"]),
+    st.sampled_from(sorted(KEYS)),
+)
+
+
+def branch(base: list[bytes], acts: Sequence[tuple[str, str, str]]) -> list[bytes]:
+    """The base with those acts that can be done at all."""
+    chain = list(base)
+    for by, what, whom in acts:
+        try:
+            chain.append(then(chain, by, **{what: whom}))
+        except (BadSignature, Malformed, InputRefused):
+            continue
+    return chain
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(ACTS, max_size=3), min_size=2, max_size=2))
+def test_two_devices_come_to_the_same_choice(branches: list[list[tuple[str, str, str]]]) -> None:
+    """Whoever shows which chain first: the choice is one, and choosing again changes nothing."""
+    base = grown("phone", "tablet")
+    ours, theirs = (branch(base, acts) for acts in branches)
+    chosen = held(ours, theirs)
+    assert derive_head(chosen[-1]) == derive_head(held(theirs, ours)[-1])
+    for one, other in itertools.product((ours, theirs, chosen), repeat=2):
+        assert held(one, other) in (ours, theirs)
+    assert held(chosen, ours) == held(chosen, theirs) == chosen
