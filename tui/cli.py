@@ -46,6 +46,16 @@ VERBS = (
             ("test", N_("rehearse: check that the words open it, and change nothing")),
         ),
     ),
+    Entry(
+        "backup",
+        "backing",
+        N_("copies of the vault that anyone may keep"),
+        (
+            ("make", N_("add the vault, as it is now, to a backup")),
+            ("verify", N_("read a backup whole, without any vault")),
+            ("restore", N_("a new vault from a backup, in the folder that --vault names")),
+        ),
+    ),
     Entry("import", "filing", N_("take in files: CDA, FHIR, PDF, whole folders")),
     Entry("add", "filing", N_("add a treatment, an allergy, a file ...")),
     Entry("amend", "filing", N_("change what stands in a document")),

@@ -8,10 +8,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vault import attachment, certificate, chunk, deposit, grant, identity, keys, opening, roster, shares, statement
+from vault import (
+    attachment,
+    backup,
+    certificate,
+    chunk,
+    deposit,
+    grant,
+    identity,
+    keys,
+    opening,
+    roster,
+    shares,
+    statement,
+)
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
-from vault.primitives import BoxKey, SigningKey
+from vault.primitives import NONCE, BoxKey, SigningKey, derive_key
 from vault.recovery import RecoveryKit
 
 if TYPE_CHECKING:
@@ -214,11 +227,22 @@ def _shares(given: Given) -> dict[str, Any]:
     return {"entropy": entropy, "set": read[0].set_id, "needed": read[0].needed}
 
 
+def _backup(given: Given) -> dict[str, Any]:
+    key = derive_key(given.blob("key"), "elpis-backup")
+    data, name = given.blob("data"), given.blob("name").hex()
+    copy = backup.open_manifest(key, given.blob("vault"), name, data)
+    if backup.seal_manifest(key, copy, nonce=data[:NONCE]) != data:
+        raise VerificationFailed("written again, this gives other bytes")
+    told = {"made": copy.made, "documents": copy.documents, "key": copy.key, "size": copy.size, "sha256": copy.sha256}
+    return told | {"files": list(copy.files)}
+
+
 PEOPLE_FORMATS: dict[str, Run] = {
     "keyslots": _keyslots,
     "recovery-words": _recovery_words,
     "shares": _shares,
     "attachment": _attachment,
+    "backup": _backup,
     "change": _change,
     "roster": _roster,
     "roster-chain": _roster_chain,

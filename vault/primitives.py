@@ -42,6 +42,8 @@ LABELS = frozenset({
     "elpis-head",          # authentication of the vault's head file
     "elpis-store",         # raw SQLCipher key
     "elpis-files",         # name of an attachment's file on disk
+    "elpis-backup",        # backup key of a vault
+    "elpis-manifest",      # manifest of a backup
     "elpis-token",         # relay capability tokens
     "elpis-chain",         # hash chains
     "elpis-safety",        # safety number

@@ -118,7 +118,9 @@ class Vault(Record):
         return vault
 
     @classmethod
-    def recover(cls, path: Path, words: str, new_passphrase: str, *, clock: Clock = time.time) -> Vault:
+    def recover(
+        cls, path: Path, words: str, new_passphrase: str, *, clock: Clock = time.time, accept_older: bool = False
+    ) -> Vault:
         """The vault, opened by its recovery kit (words or shares); the new passphrase replaces the old."""
         normal = phrases.accept_new(new_passphrase)
         kit = RecoveryKit.read(words)
@@ -126,7 +128,7 @@ class Vault(Record):
             slots = Keyslots.read(path / SLOTS)
             key = slots.open_with_kit(kit.entropy)
             slots = slots.with_passphrase(key, normal)
-            vault = cls._opened(path, slots, key, busy)
+            vault = cls._opened(path, slots, key, busy, accept_older=accept_older)
             slots.write()
         vault.clock = clock
         return vault
@@ -164,6 +166,10 @@ class Vault(Record):
         self._slots.write()
         self.set_meta("root", kit.root_key().public)
         return kit
+
+    def authenticated(self, slots: Keyslots) -> Keyslots:
+        """Some of this vault's slots as a file of their own, for a backup."""
+        return slots.with_mac(self._key)
 
     def meta(self, name: str) -> str:
         """What the vault keeps about itself under this name, as text; "" for nothing."""

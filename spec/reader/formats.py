@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import attachments, cbor, chunks, keyslots, primitives, relay, rosters, shares, statements
+from spec.reader import attachments, backup, cbor, chunks, keyslots, primitives, relay, rosters, shares, statements
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -186,6 +186,7 @@ FORMATS: dict[str, Run] = {
     "recovery-words": lambda v: keyslots.read_words(v["words"]),
     "shares": lambda v: shares.read_shares(v["shares"], raw(v, "passphrase")),
     "attachment": read_attachment,
+    "backup": lambda v: backup.read_manifest(*raws(v, "key", "vault", "name", "data")),
     "change": lambda v: chunks.read_chunk(raw(v, "data")),
     "roster": lambda v: rosters.read_roster(*raws(v, "data", "root", "vault")),
     "roster-chain": lambda v: rosters.read_roster_chain(chain(v, "statements"), *raws(v, "root", "vault")),
