@@ -56,7 +56,7 @@ FACTS = (
     N_("there is no backup here"), N_("{n} sealed files of the backup are missing or damaged"),
     N_("Nothing was restored. Everything else can be, when you say so: --partial."),
     N_("no copy in this backup can be read"), N_("no copy of that time or earlier"),
-    N_("not the file that its name says"), N_("a backup is a folder, or a file whose name ends with .zip"),
+    N_("not the file that was put there"), N_("a backup is a folder, or a file whose name ends with .zip"),
     N_("a passphrase has at least {n} characters"), N_("a passphrase has at most {n} characters"),
     N_("Several words that mean something only to you are easy to keep."),
     N_("a vault has the name of its holder, at most 200 characters"),

@@ -234,7 +234,7 @@ def _backup(given: Given) -> dict[str, Any]:
     if backup.seal_manifest(key, copy, nonce=data[:NONCE]) != data:
         raise VerificationFailed("written again, this gives other bytes")
     told = {"made": copy.made, "documents": copy.documents, "key": copy.key, "size": copy.size, "sha256": copy.sha256}
-    return told | {"files": list(copy.files)}
+    return told | {"files": [name + sha256 for name, sha256 in copy.files]}
 
 
 PEOPLE_FORMATS: dict[str, Run] = {

@@ -11,13 +11,13 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vault.attachment import open_file, seal_file
+from vault.attachment import hash_seal, open_file, seal_file
 from vault.backup_place import Place, fetched, place_of, write_to
 from vault.encoding import Shape, blob, encode, integer, list_of, moment
 from vault.errors import InputRefused, NotFound, StorageFailed, VaultError, VaultExists, VerificationFailed
@@ -42,7 +42,7 @@ MANIFEST = Shape(
         "key": blob(32),
         "size": integer(),
         "sha256": blob(32),
-        "files": list_of(blob(32), at_most=MAX_FILES),
+        "files": list_of(blob(64), at_most=MAX_FILES),  # name | SHA-256 of the sealed file
     },
     64 << 20,
 )
@@ -50,7 +50,7 @@ MANIFEST = Shape(
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One copy of a vault in a backup. `files` are the names of its sealed files, hex."""
+    """One copy of a vault in a backup. `files` are its sealed files: (name, SHA-256), hex."""
 
     name: str
     vault_id: bytes
@@ -58,7 +58,7 @@ class Copy:
     documents: int
     size: int
     sha256: str
-    files: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
     key: bytes = field(repr=False)
 
 
@@ -100,10 +100,12 @@ def make(
         place.put("keyslots", slots.path)
         copy = _copy_database(vault, place, work)
         # A clock that was put back must not make this copy look like an old one.
-        copy = replace(copy, made=max(copy.made, _newest(place, key, vault.vault_id) + 1))
+        before = _earlier(place, key, vault.vault_id)
+        copy = replace(copy, made=max(copy.made, *(earlier.made + 1 for earlier in before), 0))
         # After the database: every file that it names lies there by now.
-        names, copied, damaged = _copy_files(vault, place, progress)
-        copy = replace(copy, files=tuple(names))
+        known = {name: sha256 for earlier in before for name, sha256 in earlier.files}
+        files, copied, damaged = _copy_files(vault, place, known, progress)
+        copy = replace(copy, files=tuple(files))
         write_whole(work / "manifest", _sealed(key, copy))
         place.put(f"manifests/{copy.name}", work / "manifest")
         place.finish()
@@ -111,8 +113,11 @@ def make(
         if found != copy:
             raise VerificationFailed("the backup does not hold what was written")
         _open_database(place, found, work / "check")
+        for name, sha256 in files:
+            if name in copied:
+                _check_file(place, name, sha256)
     _forget(place, key, vault.vault_id, keep)
-    return Made(copy, copied, len(names) - copied, tuple(damaged))
+    return Made(copy, len(copied), len(files) - len(copied), tuple(damaged))
 
 
 def open_slots(
@@ -148,11 +153,11 @@ def verify(
             _check_database(work / "vault.db", key)
         except VaultError as failure:
             failed.append((f"snapshots/{copy.name}", str(failure)))
-        for done, name in enumerate(copy.files):
+        for done, (name, sha256) in enumerate(copy.files):
             if progress is not None:
                 progress(done, len(copy.files))
             try:
-                _check_file(place, name, key.derive)
+                _check_file(place, name, sha256)
             except VaultError as failure:
                 failed.append((f"attachments/{name}", str(failure)))
     return Verified(copy, tuple(others), tuple(failed))
@@ -191,7 +196,7 @@ def restore(
         copy, others, failed = _choose(place, key.derive("elpis-backup"), vault_id, before)
         _open_database(place, copy, work / "vault.db")
         _check_database(work / "vault.db", key)
-        damaged = _fetch_files(place, copy, work / "attachments", key, progress)
+        damaged = _fetch_files(place, copy, work / "attachments", progress)
         if damaged and not partial:
             raise VerificationFailed(
                 f"{len(damaged)} sealed files of the backup are missing or damaged",
@@ -237,36 +242,39 @@ def _copy_database(vault: Vault, place: Place, work: Path) -> Copy:
     return Copy(name, vault.vault_id, int(vault.clock()), documents, made.size, made.sha256, (), key)
 
 
-def _copy_files(vault: Vault, place: Any, progress: Progress | None) -> tuple[list[str], int, list[str]]:
-    """(names, how many of them are new, names that are damaged in the vault)."""
-    there = place.names() if place.path.exists() else set()
+def _copy_files(
+    vault: Vault, place: Any, known: Mapping[str, str], progress: Progress | None
+) -> tuple[list[tuple[str, str]], set[str], list[str]]:
+    """(files with their hashes, names of those that are new, names that are damaged in the vault)."""
     sources = sorted(path for path in (vault.path / "attachments").iterdir() if not path.name.endswith(".new"))
-    names, copied, damaged = [], 0, []
+    there = place.names()
+    files: list[tuple[str, str]] = []
+    copied, damaged = set(), []
     for done, source in enumerate(sources):
         if progress is not None:
             progress(done, len(sources))
-        name = f"attachments/{source.name}"
-        if name not in there or place.size(name) != source.stat().st_size:
-            if _named(_hash(_pieces(source)), vault.derive) != source.name:
+        path = f"attachments/{source.name}"
+        sha256 = known.get(source.name, "")
+        if not sha256 or path not in there or place.size(path) != source.stat().st_size:
+            if vault.sealed_path(hash_seal(source)) != source:
                 damaged.append(source.name)
                 continue
-            place.put(name, source)
-            copied += 1
-        names.append(source.name)
-    return names, copied, damaged
+            sha256 = _hash(_pieces(source))
+            place.put(path, source)
+            copied.add(source.name)
+        files.append((source.name, sha256))
+    return files, copied, damaged
 
 
-def _fetch_files(
-    place: Place, copy: Copy, folder: Path, key: VaultKey, progress: Progress | None
-) -> list[tuple[str, str]]:
+def _fetch_files(place: Place, copy: Copy, folder: Path, progress: Progress | None) -> list[tuple[str, str]]:
     failed = []
-    for done, name in enumerate(copy.files):
+    for done, (name, sha256) in enumerate(copy.files):
         if progress is not None:
             progress(done, len(copy.files))
         try:
             write_to(place, f"attachments/{name}", folder / name)
-            if _named(_hash(_pieces(folder / name)), key.derive) != name:
-                raise VerificationFailed("not the file that its name says")
+            if _hash(_pieces(folder / name)) != sha256:
+                raise _changed()
         except VaultError as failure:
             (folder / name).unlink(missing_ok=True)
             failed.append((f"attachments/{name}", str(failure)))
@@ -291,19 +299,21 @@ def _choose(
     return newest, [copy for copy in copies if copy is not newest], failed
 
 
-def _newest(place: Place, key: bytes, vault_id: bytes) -> int:
-    """When the newest copy was made, 0 when there is none."""
+def _earlier(place: Place, key: bytes, vault_id: bytes) -> list[Copy]:
+    """The copies that are there and can be read."""
     try:
-        return _choose(place, key, vault_id, None)[0].made
+        newest, others, _failed = _choose(place, key, vault_id, None)
     except NotFound:
-        return 0
+        return []
+    return [newest, *others]
 
 
 def seal_manifest(key: bytes, copy: Copy, *, nonce: bytes | None = None) -> bytes:
     """The manifest of a copy, padded and sealed under the vault's backup key. `nonce` is for vectors only."""
     told = {
         "suite": SUITE, "vault": copy.vault_id, "made": copy.made, "documents": copy.documents, "key": copy.key,
-        "size": copy.size, "sha256": bytes.fromhex(copy.sha256), "files": [bytes.fromhex(name) for name in copy.files],
+        "size": copy.size, "sha256": bytes.fromhex(copy.sha256),
+        "files": [bytes.fromhex(name + sha256) for name, sha256 in copy.files],
     }  # fmt: skip
     return seal_box(key, "elpis-manifest", pad(MANIFEST.encode(told)), _aad(copy.vault_id, copy.name), nonce=nonce)
 
@@ -314,7 +324,7 @@ def open_manifest(key: bytes, vault_id: bytes, name: str, data: bytes) -> Copy:
     need_suite(told["suite"])
     if told["vault"] != vault_id:
         raise VerificationFailed("the manifest of another vault")
-    files = tuple(item.hex() for item in told["files"])
+    files = tuple((item[:32].hex(), item[32:].hex()) for item in told["files"])
     return Copy(name, vault_id, told["made"], told["documents"], told["size"], told["sha256"].hex(), files, told["key"])
 
 
@@ -357,14 +367,13 @@ def _check_database(path: Path, key: VaultKey) -> None:
         raise VerificationFailed("the database of the backup is damaged")
 
 
-def _check_file(place: Place, name: str, derive: Callable[[str, bytes], bytes]) -> None:
-    if _named(_hash(place.pieces(f"attachments/{name}")), derive) != name:
-        raise VerificationFailed("not the file that its name says")
+def _check_file(place: Place, name: str, sha256: str) -> None:
+    if _hash(place.pieces(f"attachments/{name}")) != sha256:
+        raise _changed()
 
 
-def _named(sealed_sha256: bytes, derive: Callable[[str, bytes], bytes]) -> str:
-    """The name of a sealed file follows from its content: no list of hashes is needed to check it."""
-    return derive("elpis-files", sealed_sha256).hex()
+def _changed() -> VerificationFailed:
+    return VerificationFailed("not the file that was put there")
 
 
 def _forget(place: Any, key: bytes, vault_id: bytes, keep: int) -> None:
@@ -378,17 +387,17 @@ def _forget(place: Any, key: bytes, vault_id: bytes, keep: int) -> None:
     for copy in copies[max(1, keep) :]:
         place.drop(f"manifests/{copy.name}")
     stay = copies[: max(1, keep)]
-    named = {f"attachments/{name}" for copy in stay for name in copy.files} | {"keyslots"}
+    named = {f"attachments/{name}" for copy in stay for name, _ in copy.files} | {"keyslots"}
     named |= {f"{folder}/{copy.name}" for copy in stay for folder in ("snapshots", "manifests")}
     for name in place.names() - named:
         place.drop(name)
 
 
-def _hash(pieces: Iterator[bytes]) -> bytes:
+def _hash(pieces: Iterator[bytes]) -> str:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    return digest.digest()
+    return digest.hexdigest()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

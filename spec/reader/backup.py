@@ -18,7 +18,7 @@ MANIFEST: Mapping[str, Check] = {
     "key": blob(32),
     "size": whole(0, 2**63 - 1),
     "sha256": blob(32),
-    "files": list_of(blob(32), 1_000_000),
+    "files": list_of(blob(64), 1_000_000),
 }
 
 

@@ -11,7 +11,7 @@ from vault.primitives import derive_key, pad, seal_box
 KEY, VAULT, NAME = fixed("vault key"), fixed("vault id", 16), fixed("copy", 16)
 TOLD: dict[str, Any] = {
     "suite": 1, "vault": VAULT, "made": 1_795_000_000, "documents": 3, "key": fixed("snapshot key"), "size": 90_112,
-    "sha256": fixed("database"), "files": [fixed("file 1"), fixed("file 2")],
+    "sha256": fixed("database"), "files": [fixed("file 1", 64), fixed("file 2", 64)],
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def make() -> list[Vectors]:
     )
     refused("field-unknown", "one field more", "malformed", manifest(place="cellar"))
     refused("trailing", "one byte more inside", "malformed", manifest(pad(encode(TOLD) + b"\0\x80")))
-    refused("file-short", "a file name of 31 bytes", "malformed", manifest(files=[bytes(31)]))
+    refused("file-short", "a file without its hash", "malformed", manifest(files=[bytes(32)]))
     refused("made-negative", "a time before 1970", "malformed", manifest(made=-1))
     refused("suite-2", "an unknown suite", "suite-refused", manifest(suite=2))
     refused("vault-inside", "another vault inside", "verification-failed", manifest(vault=fixed("other vault", 16)))
