@@ -48,11 +48,11 @@ def _suite(given: Given) -> dict[str, Any]:
 
 def _kdf(given: Given) -> dict[str, Any]:
     secret, context, salt = given.blob("secret"), given.blob("context"), given.blob("salt")
-    return {"key": primitives.derive_key(secret, given.text("label"), context, salt)}
+    return {"key": primitives.derive_key(secret, given.label("label"), context, salt)}
 
 
 def _hash(given: Given) -> dict[str, Any]:
-    return {"hash": primitives.hash32(given.blob("data"), given.text("label"))}
+    return {"hash": primitives.hash32(given.blob("data"), given.label("label"))}
 
 
 def _public_key(given: Given) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _signature(given: Given) -> dict[str, Any]:
 
 
 def _box(given: Given) -> dict[str, Any]:
-    key, label, box, aad = given.blob("key"), given.text("label"), given.blob("box"), given.blob("aad")
+    key, label, box, aad = given.blob("key"), given.label("label"), given.blob("box"), given.blob("aad")
     plaintext = primitives.open_box(key, label, box, aad)
     same_again(primitives.seal_box(key, label, plaintext, aad, nonce=box[: primitives.NONCE]), box)
     return {"plaintext": plaintext}

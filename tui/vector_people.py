@@ -135,7 +135,6 @@ def _release(given: Given) -> dict[str, Any]:
 
 
 def _opening_entry(given: Given) -> dict[str, Any]:
-    items = {bytes.fromhex(tag): bytes.fromhex(document) for tag, document in given.any("items").items()}
     opened = opening.verify_opening(
         given.blob("entry"),
         reader=given.blob("reader"),
@@ -143,7 +142,7 @@ def _opening_entry(given: Given) -> dict[str, Any]:
         me=BoxKey.from_secret(given.blob("box")),
         number=given.blob("grant"),
         grant_hash=given.blob("grant_hash"),
-        items=items,
+        items=given.pairs("items"),
         after=given.number("after"),
     )
     return {"name": opened.name, "why": opened.why, "time": opened.time, "documents": opened.documents}
@@ -222,7 +221,7 @@ def _recovery_words(given: Given) -> dict[str, Any]:
 
 
 def _shares(given: Given) -> dict[str, Any]:
-    read = [shares.read_share(text.split()) for text in given.any("shares")]
+    read = [shares.read_share(str(text).split()) for text in given.items("shares")]
     entropy = shares.combine(read, given.blob("passphrase"))
     return {"entropy": entropy, "set": read[0].set_id, "needed": read[0].needed}
 

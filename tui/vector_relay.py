@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sync import client, envelope, wire
 from vault import channel, primitives
-from vault.errors import VerificationFailed
+from vault.errors import InputRefused, VerificationFailed
 
 if TYPE_CHECKING:
     from tui.vectors import Given
@@ -59,8 +59,11 @@ def _receipt(given: Given) -> dict[str, Any]:
 
 def _chain(given: Given) -> dict[str, Any]:
     link, links = wire.START, []
-    for index, entry in enumerate(given.any("entries"), start=1):
-        link = wire.extend_chain(link, index, int(entry["time"]), wire.hash_body(bytes.fromhex(entry["body"])))
+    for index, entry in enumerate(given.many("entries"), start=1):
+        time = entry.number("time")
+        if not 0 <= time <= wire.MAX_INT:
+            raise InputRefused("a time of this vector is out of range")
+        link = wire.extend_chain(link, index, time, wire.hash_body(entry.blob("body")))
         links.append(link)
     return {"links": links}
 

@@ -15,6 +15,7 @@ from typing import Any
 from sync.wire import WireError
 from tui.vector_formats import FORMATS
 from vault.errors import InputRefused, Malformed, VaultError
+from vault.primitives import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +43,55 @@ class Given:
         return self._fields[name]
 
     def blob(self, name: str) -> bytes:
-        return bytes.fromhex(self.any(name))
+        return unhex(self.any(name))
 
     def blobs(self, name: str) -> list[bytes]:
-        return [bytes.fromhex(item) for item in self.any(name)]
+        return [unhex(item) for item in self.items(name)]
 
     def text(self, name: str) -> str:
         return str(self.any(name))
 
+    def label(self, name: str) -> str:
+        """A label of the registry: no other ever comes out of a file."""
+        if self.any(name) not in LABELS:
+            raise InputRefused("this vector has a label that is not registered")
+        return str(self.any(name))
+
     def number(self, name: str) -> int:
-        return int(self.any(name))
+        value = self.any(name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputRefused(f"the {name} of this vector is no whole number")
+        return value
 
     def given(self, name: str) -> Given:
-        return Given(self.any(name))
+        return _given(self.any(name))
 
     def many(self, name: str) -> list[Given]:
-        return [Given(item) for item in self.any(name)]
+        return [_given(item) for item in self.items(name)]
+
+    def pairs(self, name: str) -> dict[bytes, bytes]:
+        """An object whose names and values are byte strings."""
+        inner = self.given(name)
+        return {unhex(key): inner.blob(key) for key in inner._fields}
+
+    def items(self, name: str) -> list[Any]:
+        value = self.any(name)
+        if not isinstance(value, list):
+            raise InputRefused(f"the {name} of this vector is no list")
+        return value
+
+
+def unhex(text: object) -> bytes:
+    try:
+        return bytes.fromhex(str(text))
+    except ValueError as failure:
+        raise InputRefused("a byte string of this vector is not hexadecimal") from failure
+
+
+def _given(fields: object) -> Given:
+    if not isinstance(fields, dict):
+        raise InputRefused("a part of this vector is no object")
+    return Given(fields)
 
 
 def check_folder(folder: Path) -> Iterator[Outcome]:
@@ -72,7 +106,8 @@ def check_folder(folder: Path) -> Iterator[Outcome]:
 def check_file(file: Path) -> Outcome:
     try:
         vector = json.loads(file.read_bytes())
-        name, kind, given, expected = vector["id"], vector["format"], Given(vector["input"]), vector["expected"]
+        name, kind, expected = str(vector["id"]), str(vector["format"]), vector["expected"]
+        given = _given(vector["input"])
     except (OSError, ValueError, KeyError, TypeError) as failure:
         raise InputRefused(f"{file.name} is not a vector") from failure
     run = FORMATS.get(kind)
