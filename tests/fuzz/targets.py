@@ -20,6 +20,7 @@ from typing import Any
 
 from spec.vectors import make_deposits, make_envelopes, make_grants, make_openings, make_rosters
 from spec.vectors.people import AUTHORITY, AUTHORITY_KEY, DAY, DOCTOR, HOLDER, NOW, card_fields, signed
+from spec.vectors.writing import fixed, seal_fixed
 from sync import envelope, wire
 from tests.fuzz import relaying
 from tests.fuzz.mutator import mutate, mutate_text, mutate_tree
@@ -27,7 +28,7 @@ from tui.vector_formats import FORMATS
 from tui.vectors import Given
 from vault import certificate, channel, chunk, deposit, encoding, grant, identity, opening, roster
 from vault.errors import Malformed
-from vault.primitives import pad, seal_box, seal_to, unpad
+from vault.primitives import hash32, pad, seal_box, unpad
 from vault.shape import check_state, to_document
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -158,6 +159,14 @@ def _run_roster(data: bytes) -> None:
     roster.read_first(data, make_rosters.ROOT.public, make_rosters.VAULT)
 
 
+def _next_roster() -> dict[str, Any]:
+    return make_rosters.roster_fields(prev=hash32(make_rosters.FIRST), count=2)
+
+
+def _run_next_roster(data: bytes) -> None:
+    roster.read_next(data, roster.read_first(make_rosters.FIRST, make_rosters.ROOT.public, make_rosters.VAULT))
+
+
 def _run_deposit(data: bytes) -> None:
     read = deposit.open_deposit(data, HOLDER)
     check_state(read.state)
@@ -167,7 +176,7 @@ def _run_deposit(data: bytes) -> None:
 def _entry(rng: Random) -> bytes:
     told = _statement(rng, "opening-statement", make_openings.statement_fields(), DOCTOR.sign)
     padded = pad(told) if rng.random() < 0.9 else mutate(rng, pad(told), [told])
-    return make_openings.request(seal_to(HOLDER.box.public, padded)[: opening.MAX_STATEMENT])
+    return make_openings.request(seal_fixed(fixed("fuzz"), HOLDER.box.public, padded)[: opening.MAX_STATEMENT])
 
 
 def _run_entry(entry: bytes) -> None:
@@ -199,7 +208,7 @@ def _run_request(data: bytes) -> None:
 
 def _release(rng: Random) -> bytes:
     plain = wire.encode_release(make_grants.NUMBER, make_openings.COUNTER, make_grants.S2, make_openings.TAGS)
-    return seal_to(make_openings.FRESH.public, mutate(rng, plain, [plain]))
+    return seal_fixed(fixed("fuzz"), make_openings.FRESH.public, mutate(rng, plain, [plain]))
 
 
 def _run_release(sealed: bytes) -> None:
@@ -434,6 +443,7 @@ def _all() -> Sequence[Target]:
         Target("renewal", 6, _by("renewal", lambda: RENEWAL, HOLDER.sign), _run_renewal),
         Target("deposit", 4, _by("deposit", make_deposits.deposit_fields, DOCTOR.sign), _run_deposit),
         Target("roster", 10, _by("roster", make_rosters.roster_fields, make_rosters.ROOT), _run_roster),
+        Target("roster-next", 8, _by("roster", _next_roster, make_rosters.ROOT), _run_next_roster),
         Target("type-of", 20, card, grant.message_type),
         Target("sniff", 30, _sniff, _run_sniff),
         Target("period", 20, _period, _run_period),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,10 @@ from sync import envelope
 from sync.opened import OpenDocument
 from tests.stage import Stage, details, kinds
 from vault import replica
-from vault.channel import encode_changes
+from vault.channel import encode_changes, encode_edition
 from vault.errors import BadSignature, CannotOpen, Malformed, Replayed, RightMissing, SuiteRefused
 from vault.primitives import SigningKey, make_id, make_key, pad, seal_box
-from vault.replica import Change, _leb, edit, make
+from vault.replica import Change, _leb, edit, flatten, make
 
 FIELDS: dict[str, object] = {
     "kind": "change", "document": bytes(16), "epoch": 1, "device": bytes(16), "seq": 1, "prev": bytes(32), "seen": [],
@@ -142,13 +143,16 @@ def test_edition_by_a_grantee(stage: Stage) -> None:
     """Only the holder opens a channel: a second edition cannot add writers or replace the document."""
     section, _, opened = stage.shared()
     before = stage.holder.read(section)
-    edition = envelope.open(
-        opened._unlocked.content.key, stage.channel(opened), stage.relay.entries(stage.channel(opened))[0][1]
-    )
-    forged, _ = stage.forge(opened, "INVENTE", kind="edition", body=edition.body)
+    state = flatten(opened._channel.save)
+    _, change = make({**state, "entries": {}}, make_id())
+    people = [replace(writer, right="edit") for writer in opened._channel.writers.values()]
+    (body,) = encode_edition(change, people)
+    forged, _ = stage.forge(opened, "INVENTE", kind="edition", body=body)
     stage.send(opened, forged)
     assert details(stage.pull(), "quarantined") == ["foreign-change"]
     assert stage.holder.read(section) == before
+    opened.refresh()
+    assert len(opened.document.entries) == 1
 
 
 def test_author_named_by_a_grantee(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from vault.errors import (
     CannotOpen,
     Expired,
     InputRefused,
+    Malformed,
     NotCertified,
     RoleDenied,
     SuiteRefused,
@@ -258,8 +259,9 @@ def test_resealed_grant_with_another_package_around_it() -> None:
     with pytest.raises(BadSignature):
         grant.open_package(again, thief, NOW)
     honest = signed("package", package_fields(inner, recipient=thief.box.public), HOLDER.sign)
-    with pytest.raises(WrongRecipient):
-        grant.open_package(honest, thief, NOW)
+    for reader in (thief, DOCTOR):  # the grant is not the thief's, the package is not the physician's
+        with pytest.raises(WrongRecipient):
+            grant.open_package(honest, reader, NOW)
 
 
 def test_grant_received_twice(stage: Stage) -> None:
@@ -325,6 +327,9 @@ def test_a_statement_under_another_name() -> None:
             relabelled = statement._outer(shape).encode({**outer, "type": other})
             with pytest.raises(VerificationFailed):
                 read_statement(other, shape, relabelled).by(SIGNERS[kind])
+    order = Shape("statement", statement._FIELDS, 1 << 20).decode(made["authority"])
+    with pytest.raises(Malformed):
+        certificate.read_authority(statement._outer(AUTHORITY).encode({**order, "type": "card"}))
 
 
 def test_unsigned_roster_entry() -> None:
@@ -348,6 +353,46 @@ def test_unsigned_roster_entry() -> None:
         roster.read_first(own, root.public, vault_id)
     with pytest.raises(VerificationFailed):
         roster.read_first(first, root.public, make_id())
+
+
+def two_devices() -> tuple[SigningKey, SigningKey, SigningKey, roster.Roster]:
+    """(root, first device, second device, the roster that has both)."""
+    root, one, other = SigningKey.make(), SigningKey.make(), SigningKey.make()
+    first = roster.read_first(
+        roster.make_first(root, bytes(16), one.public, BoxKey.make().public, NOW), root.public, bytes(16)
+    )
+    added = roster.make_device(other.public, BoxKey.make().public, NOW)
+    return root, one, other, roster.read_next(roster.make_next(first, one, add=[added], now=NOW), first)
+
+
+def test_unsigned_roster_entry_later() -> None:
+    """A statement that adds a device, by the device itself or by a stranger in the name of one that may."""
+    _, one, _, before = two_devices()
+    third = SigningKey.make()
+    new = roster.make_device(third.public, BoxKey.make().public, NOW)
+    honest = roster.make_next(before, one, add=[new], now=NOW)
+    fields = read_statement("roster", roster.ROSTER, honest).fields
+    for signer in (third.public, one.public):
+        forged = make_statement("roster", roster.ROSTER, {**fields, "signer": signer}, third)
+        with pytest.raises(BadSignature):
+            roster.read_next(forged, before)
+    with pytest.raises(VerificationFailed):
+        roster.read_next(make_statement("roster", roster.ROSTER, {**fields, "prev": bytes(32)}, one), before)
+    assert roster.read_next(honest, before).has(new.id)
+
+
+def test_removed_device_comes_back() -> None:
+    """Removal is for good: neither the device itself nor another one brings it back."""
+    _, one, other, before = two_devices()
+    gone = before.device(roster.derive_device_id(other.public))
+    assert gone is not None
+    after = roster.read_next(roster.make_next(before, one, remove=[gone.id], now=NOW), before)
+    fields = read_statement("roster", roster.ROSTER, roster.make_next(after, one, new_epoch=True, now=NOW)).fields
+    back = {**fields, "devices": [*fields["devices"], roster._entry(gone)]}
+    with pytest.raises(Malformed):
+        roster.read_next(make_statement("roster", roster.ROSTER, back, one), after)
+    with pytest.raises(BadSignature):
+        roster.read_next(make_statement("roster", roster.ROSTER, {**back, "signer": other.public}, other), after)
 
 
 @pytest.mark.parametrize("suite", [0, 2, 255])
@@ -383,12 +428,17 @@ def test_unknown_or_lower_suite(suite: int) -> None:
 
 
 def test_suite_below_the_rosters_minimum() -> None:
+    """A vault that asks for more than this suite, or a later roster that asks for less than the one before."""
     root = SigningKey.make()
     first = roster.make_first(root, bytes(16), root.public, BoxKey.make().public, NOW)
     fields = read_statement("roster", roster.ROSTER, first).fields
     raised = make_statement("roster", roster.ROSTER, {**fields, "min_suite": 2}, root)
     with pytest.raises(SuiteRefused):
         roster.read_first(raised, root.public, bytes(16))
+    before = replace(roster.read_first(first, root.public, bytes(16)), min_suite=2)
+    lowered = {**fields, "prev": before.head, "count": 2}
+    with pytest.raises(SuiteRefused):
+        roster.read_next(make_statement("roster", roster.ROSTER, lowered, root), before)
 
 
 @pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])

@@ -1,0 +1,49 @@
+"""A short run of every target. ELPIS_FUZZ: how many executions in all (20 000 unless told, CI asks for a million)."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.fuzz.runner import Finding, once, random_of, run, run_all
+from tests.fuzz.targets import TARGETS, Target
+from vault.errors import Malformed
+
+EXECUTIONS = int(os.environ.get("ELPIS_FUZZ", "20000"))
+
+
+@pytest.mark.timeout(120 + EXECUTIONS // 1000)
+def test_no_input_does_more_than_be_refused() -> None:
+    findings: list[Finding] = []
+    tallies = list(run_all(EXECUTIONS, seed=1, findings=findings))
+    assert not findings, "\n".join(map(str, findings))
+    assert sum(tally.executions for tally in tallies) >= 0.99 * EXECUTIONS
+    assert len(tallies) >= 12 and all(tally.executions for tally in tallies)
+
+
+def test_a_seed_replays_exactly() -> None:
+    for name, target in TARGETS.items():
+        for at in range(3):
+            assert target.make(random_of(target, 7, at)) == target.make(random_of(target, 7, at)), name
+
+
+def test_readers_are_reached() -> None:
+    """Signed again after they were changed, some statements are taken: otherwise only signatures would be fuzzed."""
+    for name in ("card", "authority", "package", "renewal", "deposit", "roster", "entry", "release", "chunk", "shapes"):
+        assert run(TARGETS[name], 3, 150, []).taken, name
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (lambda data: {}["x"], "KeyError"),
+        (lambda data: sum(range(3_000_000)), " s for one input"),
+        (lambda data: (_ for _ in ()).throw(Malformed("fine")), ""),
+        (lambda data: None, ""),
+    ],
+)  # fmt: skip
+def test_the_runner_sees_what_must_not_happen(act: object, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fuzz.runner.SECONDS", 0.01)
+    _, _, wrong = once(Target("broken", 1, lambda rng: b"", act), 0, 0)  # type: ignore[arg-type]
+    assert expected in wrong and bool(expected) == bool(wrong)
