@@ -63,6 +63,8 @@ VERBS = (
     Entry("show", "reading", N_("read a document, or open one that was granted")),
     Entry("search", "reading", N_("find documents by their words")),
     Entry("meds", "reading", N_("treatments, also as a list before surgery")),
+    Entry("profile", "reviewing", N_("the health profile: each fact once, with its sources")),
+    Entry("review", "reviewing", N_("contradictions, repeated examinations, what a patient forgot to mention")),
     Entry("export", "reading", N_("a document, an attachment or the card as a file")),
     Entry("card", "people", N_("your contact card")),
     Entry(

@@ -98,6 +98,16 @@ def substance_of(entry: Entry) -> str:
     return entry.text("substance") or substance_of_cip(entry.text("code")) or substance_of_label(entry.text("label"))
 
 
+def same_medicine(left: Entry, right: Entry) -> bool:
+    """Whether two entries are about one drug, whatever its strength, its pack or its language."""
+    return identity_of(left) == identity_of(right)
+
+
+def identity_of(entry: Entry) -> str:
+    """One key for one drug: its substances, else its code, else the words before the strength."""
+    return _identity(Medication(entry.text("label"), entry.text("code"), entry.text("system"), substance_of(entry)))
+
+
 def _medication(source: Source, entry: Entry, on: date) -> Medication:
     substance = substance_of(entry)
     code, system = entry.text("code"), entry.text("system")
