@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-# Screenshots, logs, a developer's console, planted keys, another driver. TEXTUAL_SNAPSHOT_ is its test plugin's alone.
-for _name in [name for name in os.environ if name.startswith("TEXTUAL") and not name.startswith("TEXTUAL_SNAPSHOT_")]:
+# Screenshots, logs, a developer's console, planted keys, another driver.
+for _name in [name for name in os.environ if name.startswith("TEXTUAL")]:
     del os.environ[_name]
 
 import asyncio
