@@ -7,13 +7,12 @@ from collections.abc import Callable
 from sync.exchange import Exchange
 from tests.relay_double import DoubleRelay
 from vault import Document, Vault
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.people import Person
 from vault.primitives import BoxKey, SigningKey, make_key
 
 START = 1_800_000_000
 AUTHORITY_KEY = SigningKey.from_seed(b"authority of the tests, 32 bytes")
-AUTHORITY = make_authority("Ordre fictif", AUTHORITY_KEY, START)
 
 
 class Clock:
@@ -28,6 +27,7 @@ class Parties:
     def __init__(self, make: Callable[..., Vault]) -> None:
         self.clock = Clock()
         self.relay = DoubleRelay(self.clock)
+        self.office = Office.open("Ordre fictif", AUTHORITY_KEY, START)
         self._make = make
         self.holder = make(clock=self.clock)
         self.exchange = self.connect(self.holder)
@@ -48,8 +48,8 @@ class Parties:
         card = vault.people.card()
         read = vault.people.read_card(card)
         now = int(self.clock())
-        certificate = certify(AUTHORITY_KEY, read, unique_id=read.name[:50], role=role, now=now, days=30)
-        return self.holder.people.add(card, certificate=certificate, authority=AUTHORITY)
+        certificate = self.office.certify(read, unique_id=read.name[:50], role=role, now=now, days=30)
+        return self.holder.people.add(card, certificate=certificate, authority=self.office.bulletin(now))
 
     def letter(self, title: str = "Lettre") -> str:
         return self.holder.add(Document(title=title, text="bonjour"))

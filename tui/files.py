@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 SMALL = 64 << 10  # cards, certificates, keys, recovery kits
+BULLETIN = 4 << 20  # the public file of an authority, with the log of its certificates
 
 
-def read_small(path: Path) -> bytes:
-    """A card, a certificate, a kit: TooLarge before more than that is read."""
+def read_small(path: Path, limit: int = SMALL) -> bytes:
+    """A card, a certificate, a kit, an authority's file: TooLarge before more than that is read."""
     from vault.errors import TooLarge
 
     with path.open("rb") as source:
-        data = source.read(SMALL + 1)
-    if len(data) > SMALL:
+        data = source.read(limit + 1)
+    if len(data) > limit:
         raise TooLarge(str(path))
     return data
 

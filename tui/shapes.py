@@ -118,6 +118,7 @@ def person(item: Any) -> Shape:
         "certificate_id": item.certificate_id,
         "met": item.met,
         "refused": item.reason,
+        "detail": item.detail,
     }
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from vault import (
     attachment,
     backup,
+    bulletin,
     certificate,
     chunk,
     deposit,
     grant,
     identity,
     keys,
+    log,
     opening,
     roster,
     shares,
@@ -73,13 +75,53 @@ def _authority(given: Given) -> dict[str, Any]:
 
 
 def _certificate(given: Given) -> dict[str, Any]:
-    authority, card = certificate.read_authority(given.blob("authority")), identity.read_card(given.blob("card"))
-    read = certificate.read_certificate(given.blob("data"), authority)
+    standing, card, now = _standing(given), identity.read_card(given.blob("card")), given.number("now")
+    read = certificate.read_certificate(given.blob("data"), standing.authority)
     if "seed" in given:
-        written_again("certificate", certificate.CERTIFICATE, read.data, given.blob("seed"))
-    certificate.check_certificate(read, card, given.number("now"))
+        written_again("certificate", certificate.CERTIFICATE, read.statement, given.blob("seed"))
+        written_again("log-head", log.HEAD, read.head.data, given.blob("seed"))
+    standing.witness(read)
+    standing.need_not_revoked(read)
+    certificate.check_certificate(read, card, now)
+    standing.need_fresh(now)
     role = certificate.check_role(read.role)
     return {"id": read.id, "name": read.name, "role": role, "until": read.until, "hash": read.hash}
+
+
+def _standing(given: Given) -> bulletin.Standing:
+    """What a vault keeps after taking these bulletins, and certificates with their heads, one after the other."""
+    first, *others = given.blobs("bulletins")
+    standing = bulletin.read_bulletin(first)
+    for logged in given.blobs("certificates") if "certificates" in given else []:
+        standing = standing.witness(certificate.read_certificate(logged, standing.authority))
+    for data in others:
+        standing = standing.take(bulletin.read_bulletin(data))
+    return standing
+
+
+def _bulletin(given: Given) -> dict[str, Any]:
+    standing = _standing(given)
+    if "seed" in given:
+        seed, read = given.blob("seed"), bulletin.read_bulletin(given.blobs("bulletins")[-1])
+        written_again("revocations", bulletin.REVOCATIONS, read.revocations.data, seed)
+        written_again("log-head", log.HEAD, read.head.data, seed)
+        made = bulletin.make_bulletin(read.authority.data, read.revocations.data, read.head.data, read.extract)
+        if made != given.blobs("bulletins")[-1]:
+            raise VerificationFailed("written again, this gives other bytes")
+    listed, head = standing.revocations, standing.head
+    return {
+        "number": listed.number,
+        "next": listed.next,
+        "revoked": sorted(listed.entries),
+        "size": head.size,
+        "root": head.root,
+        "promised": [one.size for one in standing.promised],
+    }
+
+
+def _log(given: Given) -> dict[str, Any]:
+    leaves = [log.derive_leaf(entry) for entry in given.blobs("entries")]
+    return {"root": log.derive_root(leaves), "paths": [log.make_path(leaves, at) for at in range(len(leaves))]}
 
 
 def _role(given: Given) -> dict[str, Any]:
@@ -250,6 +292,8 @@ PEOPLE_FORMATS: dict[str, Run] = {
     "card-text": _card_text,
     "safety-number": _safety_number,
     "authority": _authority,
+    "log": _log,
+    "bulletin": _bulletin,
     "certificate": _certificate,
     "role": _role,
     "grant": _grant,

@@ -131,6 +131,11 @@ _TABLE: dict[str, tuple[str, str, int]] = {
         N_("Nothing was lost. Keep the vault as it is: the contradiction is proof."),
         NOT_VERIFIED,
     ),
+    "authority-contradiction": (
+        N_("The authority has signed two different histories: its key is stolen, or it lies."),
+        N_("Its certificates count no more here. Both statements are kept as proof. Compare safety numbers instead."),
+        NOT_VERIFIED,
+    ),
     "relay-unreachable": (
         N_("The relay cannot be reached."),
         N_("Nothing was lost: what waits will be sent at the next `elpis sync`."),
@@ -171,6 +176,21 @@ def of_code(code: str) -> Worded:
     """The same for a failure that is known by its class alone."""
     sentence, step, exit_code = _TABLE.get(code) or _TABLE["error"]
     return Worded(_(sentence), _(step), exit_code)
+
+
+def why_not(code: str, detail: str) -> str:
+    """Why nothing can be given to somebody: the class, or what is said more exactly about a certificate."""
+    reasons = {
+        "revoked": N_("The authority has revoked the certificate."),
+        "not-logged": N_("The certificate is not in the log of its authority: it is not believed."),
+        "list-too-old": N_(
+            "What is known of the authority is too old. Get its newest file: `elpis authority update FILE`."
+        ),
+        "contradiction": N_("The authority contradicted itself, and counts no more."),
+        "other-authority": N_("The authority that issued the certificate is not one that you trust."),
+        "too-long": N_("The certificate wants to be believed for more than 90 days."),
+    }
+    return _(reasons[detail]) if detail in reasons else of_code(code).sentence
 
 
 def sentence(error: BaseException) -> str:

@@ -7,11 +7,13 @@ there is no path that seals to one. Normative text: spec/certificate.md.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vault.encoding import Shape, blob, integer, moment, text
+from vault.encoding import Shape, blob, integer, list_of, moment, text
 from vault.errors import Expired, InputRefused, Malformed, NotCertified, RoleDenied, WrongRecipient
 from vault.identity import Card
+from vault.log import LEAF, MAX_HEAD, MAX_PATH, Head, check_path, derive_leaf, read_head
 from vault.primitives import KEY, SUITE, SigningKey, hash32, need_suite
 from vault.statement import make_statement, read_statement
 
@@ -37,6 +39,7 @@ ALIASES = {
 }  # fmt: skip
 MAX_DAYS = 90
 DAY = 86_400
+MAX_LOGGED = 8192
 
 AUTHORITY = Shape(
     "authority", {"suite": integer(0, 255), "name": text(200), "sign": blob(KEY), "made": moment()}, limit=2048
@@ -56,6 +59,17 @@ CERTIFICATE = Shape(
     },
     limit=4096,
 )
+# What a professional is given: the certificate with the proof that it stands in the authority's log.
+LOGGED = Shape(
+    "logged certificate",
+    {
+        "certificate": blob(at_most=4224),
+        "head": blob(at_most=MAX_HEAD),
+        "index": integer(),
+        "path": list_of(blob(LEAF), at_most=MAX_PATH),
+    },
+    limit=MAX_LOGGED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,8 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate whose signature was checked against `authority`."""
+    """A certificate whose signature and place in the log of `authority` were checked. `statement` is what was signed,
+    `head` the log's head that covers it."""
 
     authority: bytes
     id: str
@@ -79,11 +94,18 @@ class Certificate:
     box: bytes
     start: int
     until: int
-    data: bytes
+    statement: bytes
+    index: int
+    head: Head
 
     @property
     def hash(self) -> bytes:
-        return hash32(self.data)
+        """By this a revocation list names it."""
+        return hash32(self.statement)
+
+    @property
+    def leaf(self) -> bytes:
+        return derive_leaf(self.statement)
 
 
 def fold_role(role: str) -> str:
@@ -121,9 +143,8 @@ def read_authority(data: bytes) -> Authority:
 
 
 def certify(key: SigningKey, card: Card, *, unique_id: str, role: str, now: int, days: int) -> bytes:
-    """A certificate for the keys and the name on `card`. InputRefused over 90 days or without an id."""
-    if not 1 <= days <= MAX_DAYS:
-        raise InputRefused(f"a certificate is valid for 1 to {MAX_DAYS} days", days=days)
+    """A certificate for the keys and the name on `card`, to be logged. InputRefused over 90 days or without an id."""
+    _need_days(days)
     if not unique_id.strip():
         raise InputRefused("a certificate needs the person's unique id")
     fields = {
@@ -140,18 +161,38 @@ def certify(key: SigningKey, card: Card, *, unique_id: str, role: str, now: int,
     return make_statement("certificate", CERTIFICATE, fields, key)
 
 
+def sign_again(key: SigningKey, certificate: bytes, *, now: int, days: int) -> bytes:
+    """A certificate that says the same as one of the same authority, with new dates."""
+    _need_days(days)
+    old = read_statement("certificate", CERTIFICATE, certificate).by(key.public).fields
+    return make_statement("certificate", CERTIFICATE, {**old, "from": now, "until": now + days * DAY}, key)
+
+
+def _need_days(days: int) -> None:
+    if not 1 <= days <= MAX_DAYS:
+        raise InputRefused(f"a certificate is valid for 1 to {MAX_DAYS} days", days=days)
+
+
+def make_logged(certificate: bytes, head: bytes, index: int, path: Sequence[bytes]) -> bytes:
+    return LOGGED.encode({"certificate": certificate, "head": head, "index": index, "path": list(path)})
+
+
 def read_certificate(data: bytes, authority: Authority) -> Certificate:
-    """The certificate, signed by `authority`: NotCertified when another one issued it, BadSignature when none did."""
-    statement = read_statement("certificate", CERTIFICATE, data)
+    """A logged certificate by `authority`: NotCertified when another one issued it or the log does not hold it,
+    BadSignature when none did."""
+    logged = LOGGED.decode(data)
+    statement = read_statement("certificate", CERTIFICATE, logged["certificate"])
     fields = statement.fields
     need_suite(fields["suite"])
     if fields["authority"] != authority.sign:
-        raise NotCertified("another authority issued this certificate")
+        raise NotCertified("another authority issued this certificate", reason="other-authority")
     statement.by(authority.sign)
     if fields["until"] <= fields["from"]:
         raise Malformed("a certificate that ends before it starts")
     if fields["until"] - fields["from"] > MAX_DAYS * DAY:
-        raise NotCertified(f"valid for more than {MAX_DAYS} days")
+        raise NotCertified(f"valid for more than {MAX_DAYS} days", reason="too-long")
+    head = read_head(logged["head"], authority.sign)
+    check_path(derive_leaf(logged["certificate"]), logged["index"], logged["path"], head)
     return Certificate(
         authority=authority.sign,
         id=fields["id"],
@@ -161,13 +202,16 @@ def read_certificate(data: bytes, authority: Authority) -> Certificate:
         box=fields["box"],
         start=fields["from"],
         until=fields["until"],
-        data=data,
+        statement=logged["certificate"],
+        index=logged["index"],
+        head=head,
     )
 
 
 def issuer_of(data: bytes) -> bytes:
-    """The authority key that a certificate claims, to look for it among the pinned ones."""
-    return bytes(read_statement("certificate", CERTIFICATE, data).fields["authority"])
+    """The authority key that a logged certificate claims, to look for it among the pinned ones."""
+    statement = LOGGED.decode(data)["certificate"]
+    return bytes(read_statement("certificate", CERTIFICATE, statement).fields["authority"])
 
 
 def check_certificate(certificate: Certificate, card: Card, now: int) -> None:

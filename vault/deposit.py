@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vault.certificate import MAX_LOGGED
 from vault.encoding import Shape, blob, integer, list_of, map_of, moment, optional, scalar, text
 from vault.errors import Malformed, WrongRecipient
 from vault.identity import Card, Identity, read_card, relay_url
@@ -49,7 +50,7 @@ DEPOSIT = Shape(
         "suite": integer(0, 255),
         "recipient": blob(KEY),
         "card": blob(at_most=4300),
-        "certificate": optional(blob(at_most=4300)),
+        "certificate": optional(blob(at_most=MAX_LOGGED)),
         "authority": optional(blob(at_most=2200)),
         "unique": text(300),
         "made": moment(),

@@ -27,7 +27,8 @@
         ├── RoleDenied         a payer's role: nothing is ever sealed to it
         ├── NotCertified       no pinned authority vouches for id and role
         ├── RolledBack         older than what was seen before
-        └── RelayContradiction two histories signed by one relay
+        ├── RelayContradiction two histories signed by one relay
+        └── AuthorityContradiction two logs or two lists signed by one authority
 
 A message says what happened; `hint` says what was not lost and what to do next. `code` is the failure class that
 the vectors of `spec/vectors` name.
@@ -35,7 +36,17 @@ the vectors of `spec/vectors` name.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two statements signed by one key that contradict each other."""
+
+    authority: bytes
+    first: bytes
+    second: bytes
 
 
 class VaultError(Exception):
@@ -155,3 +166,13 @@ class RolledBack(VerificationFailed):
 
 class RelayContradiction(VerificationFailed):
     code = "relay-contradiction"
+
+
+class AuthorityContradiction(VerificationFailed):
+    """`first` and `second`: two statements signed by `authority` that contradict each other."""
+
+    code = "authority-contradiction"
+
+    def __init__(self, message: str = "", *, authority: bytes, first: bytes, second: bytes) -> None:
+        super().__init__(message)
+        self.evidence = Evidence(authority, first, second)

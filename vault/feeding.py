@@ -169,7 +169,10 @@ class Feeding:
         person = people.get(sender.id)
         if is_payer(sender.role) or (person is not None and is_payer(person.role)):
             return False
-        return person is not None or people.vouched(sender, deposit.certificate)
+        if person is None and people.vouched(sender, deposit.certificate) and deposit.certificate is not None:
+            people.witness(deposit.certificate)
+            return True
+        return person is not None
 
     def _name(self, deposit: Deposit) -> str:
         """How the holder knows the sender; what the card says otherwise."""

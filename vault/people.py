@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vault.certificate import (
-    Authority,
-    Certificate,
-    check_certificate,
-    check_role,
-    issuer_of,
-    read_authority,
-    read_certificate,
-    refuse_payer,
-)
+from vault.authorities import Authorities, KnownAuthority
+from vault.certificate import Certificate, check_role, refuse_payer
 from vault.errors import InputRefused, NotCertified, NotFound, VerificationFailed, WrongRecipient
 from vault.identity import Card, Identity, derive_safety_number, make_card, print_card, read_card
 from vault.primitives import make_key
@@ -26,7 +18,8 @@ from vault.store.people import PeopleStore, PersonRow
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody known. `reason` is the failure class for which a grant would be refused, "" when it would not."""
+    """Somebody known. `reason` is the failure class for which a grant would be refused, "" when it would not;
+    `detail` says more about a certificate that does not count (spec/certificate.md)."""
 
     id: str
     name: str
@@ -36,6 +29,7 @@ class Person:
     met: bool
     reason: str
     card: Card
+    detail: str = ""
 
 
 class People:
@@ -48,6 +42,7 @@ class People:
         self._outbox = OutboxStore(store)
         self._identity = identity
         self._clock = clock
+        self._authorities = Authorities(store, clock)
 
     # This vault's own card and inbox
 
@@ -103,8 +98,8 @@ class People:
     def add(
         self, card: bytes, *, certificate: bytes | None = None, authority: bytes | None = None, met: bool = False
     ) -> Person:
-        """Remember somebody. A certificate must be by a pinned authority (or the one given, which is pinned by that)
-        and fit the card; anything else raises and nothing is remembered."""
+        """Remember somebody. A certificate must be by a pinned authority (or the one whose bulletin is given, which is
+        pinned by that) and fit the card; anything else raises and nothing is remembered but evidence."""
         read = read_card(card)
         if read.id == self._identity.id:
             raise InputRefused("this is your own card")
@@ -112,25 +107,31 @@ class People:
         known = self._people.person(read.id)
         if known is not None and read_card(known.card).made > read.made:
             read = read_card(known.card)  # an old card, shown again, leads nowhere that its owner gave up
-        with self._store.transaction():
+        with self._authorities.accusing(), self._store.transaction():
             if authority is not None:
-                self.pin_authority(authority)
+                self._authorities.pin(authority)
             if certificate is not None:
-                checked = read_certificate(certificate, self._authority_of(certificate))
-                check_certificate(checked, read, now)
+                checked = self._authorities.read(certificate)
+                self._authorities.judge(checked)
+                self._authorities.check(checked, read)
+                self._authorities.witness(checked)
                 self._refuse_other_keys(checked)
             self._people.put_person(
                 PersonRow(read.id, read.name, read.role, read.data, certificate, met, added=now, used=now)
             )
         return self._need(read.id)
 
-    def pin_authority(self, data: bytes) -> Authority:
-        authority = read_authority(data)
-        self._people.pin_authority(authority.sign, authority.name, data, int(self._clock()))
-        return authority
+    def pin_authority(self, bulletin: bytes) -> KnownAuthority:
+        """Trust the authority whose file this is from now on."""
+        with self._authorities.accusing(), self._store.transaction():
+            return self._authorities.pin(bulletin)
 
-    def authorities(self) -> tuple[Authority, ...]:
-        return tuple(read_authority(data) for data in self._people.authorities())
+    def update_authority(self, bulletin: bytes) -> KnownAuthority:
+        """The newest file of a pinned authority: who was revoked since, and its log, compared with what was seen."""
+        return self._authorities.update(bulletin)
+
+    def authorities(self) -> tuple[KnownAuthority, ...]:
+        return self._authorities.list()
 
     def list(self) -> tuple[Person, ...]:
         """Everybody, most recently used first."""
@@ -165,6 +166,11 @@ class People:
             raise NotFound(f"nobody is called {person.name!r}", wanted=person.name)
         return self._grantable(row, person.card)
 
+    def witness(self, certificate: bytes) -> None:
+        """Remember the log's head that came with the certificate of a deposit that was believed."""
+        with self._authorities.accusing():
+            self._authorities.witness(self._authorities.read(certificate))
+
     def touch(self, person: Person) -> None:
         self._people.touch(bytes.fromhex(person.id), int(self._clock()))
 
@@ -173,51 +179,51 @@ class People:
         if certificate is None:
             return False
         try:
-            checked = read_certificate(certificate, self._authority_of(certificate))
-            check_certificate(checked, card, int(self._clock()))
+            checked = self._authorities.read(certificate)
+            self._authorities.judge(checked)
+            self._authorities.check(checked, card)
             check_role(checked.role)
         except VerificationFailed:
             return False
         return True
 
-    def _authority_of(self, certificate: bytes) -> Authority:
-        data = self._people.authority(issuer_of(certificate))
-        if data is None:
-            raise NotCertified("the authority that issued this certificate is not one that you pinned")
-        return read_authority(data)
-
     def _refuse_other_keys(self, certificate: Certificate) -> None:
         """A certificate for other keys under a known id is taken only when it is the newer one."""
         for row in self._people.people():
-            known = self._certificate(row)
+            known = self._readable(row)
             if known is None or (known.authority, known.id) != (certificate.authority, certificate.id):
                 continue
             if (known.sign, known.box) != (certificate.sign, certificate.box) and certificate.start <= known.start:
                 raise WrongRecipient("an older certificate for other keys of a person you know")
 
-    def _certificate(self, row: PersonRow) -> Certificate | None:
-        if row.certificate is None:
+    def _readable(self, row: PersonRow) -> Certificate | None:
+        """The certificate, whether or not it still counts."""
+        try:
+            return self._authorities.read(row.certificate) if row.certificate is not None else None
+        except VerificationFailed:
             return None
-        return read_certificate(row.certificate, self._authority_of(row.certificate))
 
     def _grantable(self, row: PersonRow, card: Card) -> str:
         refuse_payer(row.role)  # what somebody states is enough to refuse, never enough to accept
-        certificate = self._certificate(row)
-        if certificate is None:
+        if row.certificate is None:
             if not row.met:
-                raise NotCertified("no pinned authority vouches for this person and the safety number is not compared")
+                raise NotCertified(
+                    "no pinned authority vouches for this person and the safety number is not compared", reason="nobody"
+                )
             return check_role(row.role)
+        certificate = self._authorities.read(row.certificate)
         role = check_role(certificate.role)
+        self._authorities.judge(certificate)  # what was withdrawn is withdrawn, also for people who met
         if not row.met:
-            check_certificate(certificate, card, int(self._clock()))
+            self._authorities.check(certificate, card)
         return role
 
     def _person(self, row: PersonRow) -> Person:
-        card, certificate, reason = read_card(row.card), self._certificate(row), ""
+        card, certificate, reason, detail = read_card(row.card), self._readable(row), "", ""
         try:
             self._grantable(row, card)
         except VerificationFailed as failure:
-            reason = failure.code
+            reason, detail = failure.code, str(failure.facts.get("reason", ""))
         return Person(
             id=row.id.hex(),
             name=row.name,
@@ -227,6 +233,7 @@ class People:
             met=row.met,
             reason=reason,
             card=card,
+            detail=detail,
         )
 
     def _need(self, person_id: bytes) -> Person:

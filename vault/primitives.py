@@ -46,6 +46,7 @@ LABELS = frozenset({
     "elpis-manifest",      # manifest of a backup
     "elpis-token",         # relay capability tokens
     "elpis-chain",         # hash chains
+    "elpis-log",           # Merkle tree of an authority's certificates
     "elpis-safety",        # safety number
     "elpis-hash",          # plain 32-byte hashes (editions, grants, envelopes)
 })  # fmt: skip

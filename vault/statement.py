@@ -16,7 +16,10 @@ from vault.errors import Malformed
 from vault.primitives import SIGNATURE, BoxKey, SigningKey, pad, seal_to, unpad, verify
 
 # Every statement type; each is its own signature context (registry in spec/primitives.md).
-TYPES = ("card", "authority", "certificate", "grant", "package", "renewal", "opening-statement", "deposit", "roster")
+TYPES = (
+    "card", "authority", "certificate", "log-head", "revocations", "grant", "package", "renewal", "opening-statement",
+    "deposit", "roster",
+)  # fmt: skip
 OVERHEAD = 128
 
 

@@ -6,7 +6,19 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from spec.reader import attachments, backup, cbor, chunks, keyslots, primitives, relay, rosters, shares, statements
+from spec.reader import (
+    attachments,
+    authorities,
+    backup,
+    cbor,
+    chunks,
+    keyslots,
+    primitives,
+    relay,
+    rosters,
+    shares,
+    statements,
+)
 from spec.reader.ciphers import Secretstream
 from spec.reader.encoder import encode
 from spec.reader.refusal import Refused
@@ -102,13 +114,30 @@ def read_safety_number(given: Input) -> dict[str, Any]:
 
 
 def read_authority(given: Input) -> dict[str, Any]:
-    told = statements.read_authority(raw(given, "data"))
+    told = authorities.read_authority(raw(given, "data"))
     return {name: told[name] for name in ("name", "sign")}
 
 
 def read_certificate(given: Input) -> dict[str, Any]:
-    data, authority, card = raws(given, "data", "authority", "card")
-    return statements.read_certificate(data, authority, card, given["now"])
+    data, card = raws(given, "data", "card")
+    return authorities.read_certificate(data, many(given, "bulletins"), card, given["now"])
+
+
+def read_bulletin(given: Input) -> dict[str, Any]:
+    known = authorities.keep(many(given, "bulletins"), many(given, "certificates"))
+    told = {name: known.list[name] for name in ("number", "next")}
+    told |= {name: known.head[name] for name in ("size", "root")}
+    revoked = [entry["certificate"] for entry in known.list["entries"]]
+    return told | {"revoked": revoked, "promised": [head["size"] for head in known.promised]}
+
+
+def read_log(given: Input) -> dict[str, Any]:
+    leaves = [authorities.leaf(entry) for entry in many(given, "entries")]
+    return {"root": authorities.root(leaves), "paths": [authorities.path(leaves, at) for at in range(len(leaves))]}
+
+
+def many(given: Input, name: str) -> list[bytes]:
+    return [bytes.fromhex(item) for item in given.get(name, [])]
 
 
 def read_grant(given: Input) -> dict[str, Any]:
@@ -195,6 +224,8 @@ FORMATS: dict[str, Run] = {
     "card-text": read_card_text,
     "safety-number": read_safety_number,
     "authority": read_authority,
+    "log": read_log,
+    "bulletin": read_bulletin,
     "certificate": read_certificate,
     "role": lambda v: {"role": statements.check_role(v["role"])},
     "grant": read_grant,

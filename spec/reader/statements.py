@@ -1,4 +1,4 @@
-"""spec/card.md, certificate.md, grant.md, opening.md, deposit.md, read a second time."""
+"""spec/card.md, roles, grant.md, opening.md, deposit.md, read a second time."""
 
 from __future__ import annotations
 
@@ -65,18 +65,6 @@ CARD: Mapping[str, Check] = {
     "inbox": or_null(blob(32)),
     "deposit": or_null(blob(32)),
     "made": moment(),
-}
-AUTHORITY: Mapping[str, Check] = {"suite": whole(0, 255), "name": text(200), "sign": blob(32), "made": moment()}
-CERTIFICATE: Mapping[str, Check] = {
-    "suite": whole(0, 255),
-    "authority": blob(32),
-    "id": text(100),
-    "name": text(200),
-    "role": text(60),
-    "sign": blob(32),
-    "box": blob(32),
-    "from": moment(),
-    "until": moment(),
 }
 ITEM: Mapping[str, Check] = {
     "document": blob(16),
@@ -171,7 +159,7 @@ DEPOSIT: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "recipient": blob(32),
     "card": blob(most=4300),
-    "certificate": or_null(blob(most=4300)),
+    "certificate": or_null(blob(most=8192)),
     "authority": or_null(blob(most=2200)),
     "unique": text(300),
     "made": moment(),
@@ -251,12 +239,6 @@ def safety_number(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> str:
     return " ".join(f"{int.from_bytes(stream[5 * i : 5 * i + 5], 'big') % 100_000:05d}" for i in range(12))
 
 
-def read_authority(data: bytes) -> dict[str, Any]:
-    authority = read("authority", AUTHORITY, 2048, data)
-    need_suite(authority.fields["suite"])
-    return authority.by(authority.fields["sign"]).fields
-
-
 def fold_role(role: str) -> str:
     letters = unicodedata.normalize("NFKD", role.casefold())
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -274,29 +256,6 @@ def check_role(role: str) -> str:
 
 def fold_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def read_certificate(data: bytes, authority: bytes, card: bytes, now: int) -> dict[str, Any]:
-    issuer, owner = read_authority(authority), read_card(card)
-    certificate = read("certificate", CERTIFICATE, 4096, data)
-    told = certificate.fields
-    need_suite(told["suite"])
-    if told["authority"] != issuer["sign"]:
-        raise Refused("not-certified", "another authority")
-    certificate.by(issuer["sign"])
-    if told["until"] <= told["from"]:
-        raise malformed("ends before it starts")
-    if told["until"] - told["from"] > 90 * DAY:
-        raise Refused("not-certified", "more than 90 days")
-    if (told["sign"], told["box"]) != (owner["sign"], owner["box"]) or fold_name(told["name"]) != fold_name(
-        owner["name"]
-    ):
-        raise Refused("wrong-recipient", "for somebody else")
-    if not told["from"] <= now < told["until"]:
-        raise Refused("expired", "outside of its dates")
-    role = check_role(told["role"])
-    digest = blake2b(data, "elpis-hash")
-    return {"id": told["id"], "name": told["name"], "role": role, "until": told["until"], "hash": digest}
 
 
 def check_items(items: Sequence[Mapping[str, Any]], wraps: Sequence[bytes]) -> None:

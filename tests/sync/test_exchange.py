@@ -17,7 +17,7 @@ from sync.exchange import Exchange, Report
 from sync.opened import OpenDocument
 from tests.parties import START, Clock, Parties, renewed
 from vault import Document, Vault
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.errors import AccessEnded, NotFound, RightMissing, VerificationFailed
 from vault.primitives import SigningKey
 from vault.store.outbox import OutboxStore
@@ -540,8 +540,9 @@ def test_the_story_over_http(vault_factory: Callable[..., Vault], relay: Any) ->
             exchange.sync()
         card = doctor.people.card()
         now = int(holder.clock())
-        certificate = certify(key, doctor.people.read_card(card), unique_id="1", role="doctor", now=now, days=1)
-        person = holder.people.add(card, certificate=certificate, authority=make_authority("Ordre", key, now))
+        office = Office.open("Ordre", key, now)
+        certificate = office.certify(doctor.people.read_card(card), unique_id="1", role="doctor", now=now, days=1)
+        person = holder.people.add(card, certificate=certificate, authority=office.bulletin(now))
         letter = holder.add(Document(title="Lettre", text="bonjour"))
         sha256 = holder.attach(letter, b"scan" * 1000, name="s.png", media_type="image/png").sha256
         made = holder.sharing.grant(person, [letter], right="edit", purpose="avis", seconds=600)

@@ -159,6 +159,36 @@ def test_a_stranger_and_a_payer_get_nothing(world: World, capsys: pytest.Capture
     assert listed == {"Ndiaye Awa": "", "Assurtout": "role-denied", "Nobody": "not-certified"}
 
 
+def test_an_authority_withdraws_what_it_vouched_for(world: World) -> None:
+    patient, folder = world.patient, world.folder
+    authority, cert, renewed = folder / "authority", folder / "cert", folder / "renewed"
+    assert len(patient("authority", "log", authority, "--json").json) == 1
+    assert (
+        patient("authority", "renew", authority, cert, "--days", "9", "--out", renewed, "--dry-run", "--json").json[
+            "index"
+        ]
+        == 1
+    )
+    assert not renewed.exists()
+    patient("authority", "renew", authority, cert, "--days", "9", "--out", renewed)
+    patient("professional", "add", folder / "card", "--cert", renewed)
+    assert patient("authority", "list", "--json").json[0]["certificates"] == 1, "the newest file is not taken yet"
+    published = patient("authority", "publish", authority, "--out", folder / "order.pub", "--json").json
+    assert (published["certificates"], published["revoked"]) == (2, 0)
+    assert patient("authority", "update", folder / "order.pub", "--json").json["certificates"] == 2
+    assert patient("authority", "revoke", authority, "RPPS 123", "--json").json["revoked"][1]["name"] == "Ndiaye Awa"
+    assert "Ndiaye Awa" in patient("authority", "log", authority, "--language", "en").out
+    world.grant("--for", "1h")
+    assert "1" in patient("authority", "update", authority, "--language", "en").out
+    listed = patient("professional", "list", "--json").json[0]
+    assert (listed["certified"], listed["refused"], listed["detail"]) == (False, "not-certified", "revoked")
+    words = ("grant", "--to", "Ndiaye", "--document", world.document, "--for", "1h", "--purpose", "p")
+    assert "revoked" in patient(*words, "--language", "en", code=14).err
+    patient("authority", "update", cert, code=14)
+    patient("authority", "renew", authority, cert, "--out", renewed, code=1)
+    patient("authority", "revoke", authority, "RPPS 123", code=1)
+
+
 def test_meeting_somebody(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     path, card = world.folder / "met", world.folder / "met.card"
     vault, _ = Vault.create(path, name="Petit Luc", passphrase=PASSPHRASE, role="nurse")

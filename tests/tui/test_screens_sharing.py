@@ -17,7 +17,7 @@ from tests.tui.driving import inside, run
 from tui.language import set_language
 from tui.screens.visit import VisitReader
 from vault import Document, Entry, Vault
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.people import Person
 from vault.primitives import SigningKey
 
@@ -48,8 +48,11 @@ def met(vault_factory: VaultFactory, relay: str) -> tuple[Vault, Vault, Person]:
             exchange.sync()
     card = doctor.people.card()
     key, now = SigningKey.make(), int(time.time())
-    certificate = certify(key, doctor.people.read_card(card), unique_id="10000000001", role="doctor", now=now, days=30)
-    person = holder.people.add(card, certificate=certificate, authority=make_authority("Order of Examples", key, now))
+    office = Office.open("Order of Examples", key, now)
+    certificate = office.certify(
+        doctor.people.read_card(card), unique_id="10000000001", role="doctor", now=now, days=30
+    )
+    person = holder.people.add(card, certificate=certificate, authority=office.bulletin(now))
     holder.add(Document(title="Letter that is not granted", date="2026-01-02"))
     section = holder.section("medications")
     holder.add_entry(section, "medication", {"label": "Bisoprolol 2.5 mg"})

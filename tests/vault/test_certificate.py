@@ -20,6 +20,7 @@ from vault.certificate import (
     fold_role,
     issuer_of,
     make_authority,
+    make_logged,
     read_authority,
     read_certificate,
 )
@@ -33,13 +34,22 @@ from vault.errors import (
     SuiteRefused,
     WrongRecipient,
 )
+from vault.log import derive_leaf, derive_root, make_head
 from vault.primitives import SigningKey
 from vault.statement import make_statement
 
 KEY, ELSE = SigningKey.from_seed(b"a" * 32), SigningKey.from_seed(b"b" * 32)
 ORDER = read_authority(make_authority("Ordre", KEY, NOW))
 CARD = card_of(DOCTOR)
-GOOD = certify(KEY, CARD, unique_id="RPPS 1", role="Médecin", now=NOW, days=90)
+
+
+def logged(statement: bytes, key: SigningKey = KEY) -> bytes:
+    """A log that holds this certificate alone."""
+    leaf = derive_leaf(statement)
+    return make_logged(statement, make_head(key, 1, derive_root([leaf]), NOW), 0, [])
+
+
+GOOD = logged(certify(KEY, CARD, unique_id="RPPS 1", role="Médecin", now=NOW, days=90))
 
 
 def changed(key: SigningKey = KEY, **fields: Any) -> bytes:
@@ -47,7 +57,7 @@ def changed(key: SigningKey = KEY, **fields: Any) -> bytes:
         "suite": 1, "authority": KEY.public, "id": "RPPS 1", "name": DOCTOR.name, "role": "doctor",
         "sign": DOCTOR.sign.public, "box": DOCTOR.box.public, "from": NOW, "until": NOW + DAY,
     }  # fmt: skip
-    return make_statement("certificate", CERTIFICATE, body | fields, key)
+    return logged(make_statement("certificate", CERTIFICATE, body | fields, key))
 
 
 def test_a_certificate_vouches_for_a_card() -> None:

@@ -88,14 +88,14 @@ def test_a_payer_waits_even_when_known(parties: Parties) -> None:
 def test_a_certified_stranger_is_filed(parties: Parties) -> None:
     vault, exchange, _ = parties.professional()
     parties.holder.store.run("DELETE FROM person")
-    from tests.parties import AUTHORITY_KEY
-    from vault.certificate import certify
 
     read = vault.people.read_card(vault.people.card())
-    certificate = certify(AUTHORITY_KEY, read, unique_id="1", role="doctor", now=int(parties.clock()), days=1)
+    certificate = parties.office.certify(read, unique_id="1", role="doctor", now=int(parties.clock()), days=1)
     exchange.deposit(parties.holder.people.card(), [(Document(title="R"), {})], certificate)
     parties.exchange.sync()
     assert parties.holder.list().documents[0].author == "Ndiaye Awa"
+    promised = parties.holder.store.rows("SELECT size FROM promised")
+    assert promised == [(2,)], "the next file of the authority must hold what was believed"
 
 
 @pytest.mark.parametrize("kind", ["medications", "allergies", "results"])

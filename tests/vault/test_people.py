@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from tests.parties import AUTHORITY, AUTHORITY_KEY, START, Parties
+from tests.parties import AUTHORITY_KEY, START, Parties
 from tests.persons import DAY, INBOX, person
 from vault import Vault
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.errors import InputRefused, NotCertified, NotFound, RoleDenied, VerificationFailed, WrongRecipient
 from vault.identity import Identity, make_card, read_card
 from vault.primitives import SigningKey
 
 
-def certificate_of(who: Identity, role: str = "doctor", now: int = START, unique_id: str = "RPPS 1") -> bytes:
-    return certify(AUTHORITY_KEY, read_card(make_card(who, now=now)), unique_id=unique_id, role=role, now=now, days=30)
+def certificate_of(
+    who: Identity, role: str = "doctor", now: int = START, unique_id: str = "RPPS 1", office: Office | None = None
+) -> bytes:
+    """By default the one certificate of a log that was empty when AUTHORITY was published."""
+    office = office or Office.open("Ordre fictif", AUTHORITY_KEY, START)
+    return office.certify(read_card(make_card(who, now=now)), unique_id=unique_id, role=role, now=now, days=30)
 
 
 DOCTOR = person("Ndiaye Awa", "doctor")
+AUTHORITY = Office.open("Ordre fictif", AUTHORITY_KEY, START).bulletin(START)
 
 
 @pytest.fixture
@@ -93,15 +98,17 @@ def test_the_newer_card_counts(holder: Vault) -> None:
 
 
 def test_an_old_certificate_for_other_keys_is_not_taken_back(holder: Vault) -> None:
-    holder.people.add(make_card(DOCTOR, now=START), certificate=certificate_of(DOCTOR, now=START), authority=AUTHORITY)
+    office = Office.open("Ordre fictif", AUTHORITY_KEY, START)
+    good = certificate_of(DOCTOR, office=office)
+    holder.people.add(make_card(DOCTOR, now=START), certificate=good, authority=office.bulletin(START))
     false = Identity(DOCTOR.name, "doctor", person("x").sign, person("x").box)
     with pytest.raises(WrongRecipient):
-        holder.people.add(make_card(false, now=START), certificate=certificate_of(false, now=START))
-    holder.people.add(make_card(false, now=START), certificate=certificate_of(false, now=START - 0, unique_id="2"))
+        holder.people.add(make_card(false, now=START), certificate=certificate_of(false, office=office))
+    holder.people.add(make_card(false, now=START), certificate=certificate_of(false, unique_id="2", office=office))
 
 
 def test_a_false_authority_with_the_same_name_is_another(holder: Vault) -> None:
-    false = make_authority("Ordre fictif", SigningKey.make(), START)
+    false = Office.open("Ordre fictif", SigningKey.make(), START).bulletin(START)
     holder.people.pin_authority(false)
     with pytest.raises(NotCertified):
         holder.people.add(make_card(DOCTOR, now=START), certificate=certificate_of(DOCTOR))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from vault import Vault
     from vault.people import Person
 
-AUTHORITY_FILE = "authority.pub"
-
 
 def _card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar=_("FILE"), help=_("write the card to this file"))
@@ -76,7 +74,7 @@ def _add(session: Session) -> int:
     args = session.args
     card = files.read_small(Path(args.card))
     certificate = files.read_small(Path(args.cert)) if args.cert else None
-    authority = files.read_small(authority_file(Path(args.authority))) if args.authority else None
+    authority = files.read_small(authority_file(Path(args.authority)), files.BULLETIN) if args.authority else None
     with session.vault() as vault:
         if session.dry_run:
             read = vault.people.read_card(card)
@@ -90,15 +88,17 @@ def _add(session: Session) -> int:
     session.give({**shapes.person(person), "safety_number": number}, lambda: render.people([person]))
     session.say(_("Safety number: {number}").format(number=number))
     if person.reason:
-        from tui.wording import of_code
+        from tui.wording import why_not
 
-        session.say(_("No access can be given yet: {why}").format(why=of_code(person.reason).sentence))
+        session.say(_("No access can be given yet: {why}").format(why=why_not(person.reason, person.detail)))
     return 0
 
 
 def authority_file(path: Path) -> Path:
     """An authority is named by its public file or by the folder that holds it."""
-    return path / AUTHORITY_FILE if path.is_dir() else path
+    from vault.authority import PUBLIC_FILE
+
+    return path / PUBLIC_FILE if path.is_dir() else path
 
 
 def _list_arguments(_parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from tui.demo.wiretap import Wiretap
 from tui.language import _, ngettext
 from vault import Vault
 from vault.adopting import adopt_treatments
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.document import Document
 from vault.errors import VaultError
 from vault.identity import Identity, make_card
@@ -143,11 +143,11 @@ class Story:
 
     def _certify(self) -> None:
         with self._teller.step(_("An authority certifies the physician, offline")):
-            self._authority = SigningKey.make()
-            self._authority_file = make_authority("Ordre fictif", self._authority, self._now())
+            self._authority = Office.open("Ordre fictif", SigningKey.make(), self._now())
             card = self._physician.people.card()
             certificate = self._certificate(card, "RPPS-899900000001", "doctor")
-            self._person = self._patient.people.add(card, certificate=certificate, authority=self._authority_file)
+            bulletin = self._authority.bulletin(self._now())
+            self._person = self._patient.people.add(card, certificate=certificate, authority=bulletin)
             self._teller.say(_("authority"), _("{name}, doctor, 30 days").format(name=PHYSICIAN))
             number = self._patient.people.safety_number(self._person)
             self._teller.say(_("patient"), _("safety number {number} ...").format(number=" ".join(number.split()[:3])))
@@ -353,7 +353,7 @@ class Story:
 
     def _certificate(self, card: bytes, unique_id: str, role: str) -> bytes:
         read = self._patient.people.read_card(card)
-        return certify(self._authority, read, unique_id=unique_id, role=role, now=self._now(), days=30)
+        return self._authority.certify(read, unique_id=unique_id, role=role, now=self._now(), days=30)
 
     def _card_of(self, stranger: Identity) -> bytes:
         own = self._patient.people.read_card(self._physician.people.card())

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tui.files import read_small, write_private
+from tui.files import BULLETIN, read_small, write_private
 from tui.language import _
 from tui.messages import Changed
 from tui.render import clean, fit, role
@@ -38,7 +38,13 @@ def refusal(person: Any) -> str:
         "wrong-recipient": _("their certificate is for somebody else"),
     }
     if person.reason:
-        return reasons.get(person.reason) or _("their certificate does not hold")
+        details = {
+            "revoked": _("the authority has revoked their certificate"),
+            "list-too-old": _("the authority's file is too old: get the newest"),
+            "contradiction": _("the authority contradicted itself"),
+            "not-logged": _("their certificate is in no log"),
+        }
+        return details.get(person.detail) or reasons.get(person.reason) or _("their certificate does not hold")
     return "" if person.card.inbox is not None else _("their card has no inbox: ask for a new one")
 
 
@@ -92,7 +98,7 @@ async def _ask_certificate(screen: HouseScreen[Any], name: str) -> dict[str, byt
     if wanted:
         authority = await screen.app.push_screen_wait(ChooseFile(_("Which file of the authority?")))
         if authority is not None:
-            files["authority"] = await in_thread(lambda: read_small(authority))
+            files["authority"] = await in_thread(lambda: read_small(authority, BULLETIN))
     return files
 
 

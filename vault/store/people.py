@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vault.store.connection import Store
@@ -19,6 +20,23 @@ class PersonRow:
     used: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuthorityRow:
+    """A pinned authority: its statement, its newest list and head with the extract of its log, and the evidence."""
+
+    sign: bytes
+    name: str
+    data: bytes
+    list: bytes
+    head: bytes
+    start: int
+    peaks: bytes
+    leaves: bytes
+    first: bytes | None = None
+    second: bytes | None = None
+
+
+_AUTHORITY = "sign, name, data, list, head, start, peaks, leaves"
 _PERSON = "id, name, role, card, certificate, met, added, used"
 
 
@@ -48,15 +66,36 @@ class PeopleStore:
     def touch(self, person_id: bytes, now: int) -> None:
         self._store.run("UPDATE person SET used = ? WHERE id = ?", (now, person_id))
 
-    def pin_authority(self, sign: bytes, name: str, data: bytes, now: int) -> None:
-        self._store.run("INSERT OR IGNORE INTO authority VALUES (?, ?, ?, ?)", (sign, name, data, now))
+    def put_authority(self, row: AuthorityRow, promised: Iterable[tuple[int, bytes]], now: int) -> None:
+        """What is kept of an authority from now on; evidence against it stays, whatever comes."""
+        with self._store.transaction():
+            self._store.run(
+                f"INSERT INTO authority ({_AUTHORITY}, pinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (sign) DO UPDATE SET list = excluded.list, head = excluded.head, start = excluded.start, "
+                "peaks = excluded.peaks, leaves = excluded.leaves",
+                (row.sign, row.name, row.data, row.list, row.head, row.start, row.peaks, row.leaves, now),
+            )
+            self._store.run("DELETE FROM promised WHERE sign = ?", (row.sign,))
+            self._store.run_many(
+                "INSERT INTO promised VALUES (?, ?, ?)", ((row.sign, size, head) for size, head in promised)
+            )
 
-    def authority(self, sign: bytes) -> bytes | None:
-        row = self._store.row("SELECT data FROM authority WHERE sign = ?", (sign,))
-        return row[0] if row else None
+    def accuse(self, sign: bytes, first: bytes, second: bytes) -> None:
+        """Two signed statements of this authority that contradict each other; the first two are kept."""
+        self._store.run(
+            "UPDATE authority SET first = ?, second = ? WHERE sign = ? AND first IS NULL", (first, second, sign)
+        )
 
-    def authorities(self) -> list[bytes]:
-        return [row[0] for row in self._store.rows("SELECT data FROM authority ORDER BY name")]
+    def authority(self, sign: bytes) -> AuthorityRow | None:
+        row = self._store.row(f"SELECT {_AUTHORITY}, first, second FROM authority WHERE sign = ?", (sign,))
+        return AuthorityRow(*row) if row else None
+
+    def promised(self, sign: bytes) -> list[bytes]:
+        return [row[0] for row in self._store.rows("SELECT head FROM promised WHERE sign = ? ORDER BY size", (sign,))]
+
+    def authorities(self) -> list[AuthorityRow]:
+        rows = self._store.rows(f"SELECT {_AUTHORITY}, first, second FROM authority ORDER BY name")
+        return [AuthorityRow(*row) for row in rows]
 
     def home_relay(self) -> tuple[str, bytes] | None:
         """(url, verify key) of the relay that has this vault's inbox."""
