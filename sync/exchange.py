@@ -65,7 +65,7 @@ class Exchange:
             for grant in self._vault.sharing.expire():
                 report.events.append(Event("access-ended", grant.person, time=grant.until))
             self._vault.visiting.close_ended()
-            self._sweep()
+            self.sweep()
             self._pusher.all(report, progress)
             self._puller.all(report)
             self._file(report)
@@ -272,7 +272,7 @@ class Exchange:
             want.target.unlink(missing_ok=True)
             raise
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Once in the life of a process: what a crash left behind."""
         if not self._swept:
             self._swept = True

@@ -84,6 +84,17 @@ VERBS = (
     Entry("inbox", "visiting", N_("what was granted to you or laid down for you")),
     Entry("contribute", "visiting", N_("add to a document that you may edit")),
     Entry("deposit", "visiting", N_("lay a file down for somebody, without any right to read")),
+    Entry("feed", "feeding", N_("lay down everything that arrives, each document for the patient it is about")),
+    Entry(
+        "roster",
+        "feeding",
+        N_("whose vault is where, for feeding"),
+        (
+            ("add", N_("add a patient by their card")),
+            ("list", N_("who is in it")),
+            ("remove", N_("take a patient out")),
+        ),
+    ),
     Entry("sync", "exchanging", N_("send and fetch")),
     Entry("relay", "exchanging", N_("be a relay"), (("serve", N_("start a relay")),)),
     Entry("relay-view", "exchanging", N_("everything a relay can see")),

@@ -98,6 +98,14 @@ FACTS = (
     N_("repaired: text was not UTF-8, read as Windows-1252"), N_("repaired: stray '<' or '&' in the text"),
     N_("an embedded file is cut short; what is there was kept"), N_("an embedded PDF has no readable text"),
     N_("the embedded PDF has no readable text"), N_("a picture: its text is not searchable"),
+    N_("this is the card of a professional, not of a patient"), N_("Check whose card it is."),
+    N_("a newer card of this person is in the roster already"),
+    N_("this card is somebody else's: the name is another"), N_("Check whose number it is."),
+    N_("an identifier of a patient is an INS, a number, or SYSTEM|NUMBER"),
+    N_("somebody else in the roster has this identifier"), N_("no roster of patients in this file"),
+    N_("{n} patients have the identifier {text}"), N_("too much waits to be sent already"),
+    N_("the file cannot be moved into that folder"), N_("the roster cannot be written"),
+    N_("this address cannot be listened on: {why}"),
     N_("the same resource stands in the file more than once and was read once"),
 )  # fmt: skip
 

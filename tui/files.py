@@ -7,7 +7,7 @@ import mimetypes
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from vault.document import Attachment, Document, Read
@@ -42,6 +42,11 @@ def write_private(path: Path, chunks: Iterable[bytes]) -> None:
     finally:
         if not done:
             path.unlink(missing_ok=True)
+
+
+def append_private(path: Path) -> TextIO:
+    """A text file to write at the end of, that only its owner reads when it is new."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
 
 
 def as_attachment(path: Path) -> Attachment:

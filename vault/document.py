@@ -136,9 +136,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One document as an importer read it: nothing stored yet. `files` are the attachments' bytes by SHA-256 hex."""
+    """One document as an importer read it: nothing stored yet. `files` are the attachments' bytes by SHA-256 hex.
+
+    `several`: the source states more people than `subject`, and what is whose cannot be told for sure.
+    """
 
     document: Document
     subject: Subject | None
     files: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    several: bool = False

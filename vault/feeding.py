@@ -70,23 +70,35 @@ class Feeding:
     # Making
 
     def deposit(
-        self, card: Card, document: Document, files: Mapping[str, bytes | Path], *, certificate: bytes | None = None
+        self,
+        card: Card,
+        document: Document,
+        files: Mapping[str, bytes | Path],
+        *,
+        certificate: bytes | None = None,
+        number: bytes | None = None,
     ) -> str:
-        """Queue a document for somebody's inbox; its unique id is returned. Nothing of it stays readable here."""
+        """Queue a document for somebody's inbox; its unique id is returned. Nothing of it stays readable here.
+
+        `number` marks every queued call of this deposit: its files go before it, and it does not go without them.
+        """
         if card.inbox is None or card.deposit is None or not card.relay:
             raise InputRefused("this card has no inbox", hint="ask for a new card, made after a first sync")
         if {attachment.sha256 for attachment in document.attachments} != files.keys():
             raise InputRefused("every attachment comes with its file, and every file with its attachment")
         if self._outbox.queued() >= MAX_QUEUED:
             raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
-        unique = _unique(document.source_id) if document.source_id else f"deposit:{make_key().hex()}"
+        unique = derive_unique(document.source_id) if document.source_id else f"deposit:{make_key().hex()}"
+        number = number or make_id()
         with self._store.transaction():
             described, small = [], 0
             for attachment in document.attachments:
                 inline = attachment.size <= min(MAX_INLINE, MAX_INLINE_TOTAL - small)
                 small += attachment.size if inline else 0
                 source = files[attachment.sha256]
-                described.append(self._inline(source, attachment) if inline else self._blob(source, attachment, card))
+                described.append(
+                    self._inline(source, attachment) if inline else self._blob(source, attachment, card, number)
+                )
             entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
             state = to_state(replace(document, source_id=unique, entries=entries))
             sealed = seal_deposit(
@@ -102,7 +114,7 @@ class Feeding:
                 now=int(self._vault.clock()),
             )
             arguments = {"token": card.deposit, "relay_key": card.relay_key}
-            self._outbox.queue(card.relay, "append", card.inbox, arguments, sealed)
+            self._outbox.queue(card.relay, "append", card.inbox, arguments, sealed, belongs=number)
         return unique
 
     def _inline(self, source: bytes | Path, attachment: Attachment) -> dict[str, Any]:
@@ -113,7 +125,7 @@ class Feeding:
             "inline": data, "blob": None, "token": None, "key": None, "sealed_sha256": None, "sealed_size": 0,
         }  # fmt: skip
 
-    def _blob(self, source: bytes | Path, attachment: Attachment, card: Card) -> dict[str, Any]:
+    def _blob(self, source: bytes | Path, attachment: Attachment, card: Card, number: bytes) -> dict[str, Any]:
         """The file sealed under a key of its own, to be put at the recipient's relay before the deposit."""
         address, owner, token, key = make_key(), make_key(), make_key(), make_key()
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -124,7 +136,7 @@ class Feeding:
             raise InputRefused("a file is not the one that its attachment names")
         tokens = [{"token": token, "right": "read", "until": None}]
         arguments = {"owner": owner, "tokens": tokens, "file": f"deposits/{address.hex()}", "relay_key": card.relay_key}
-        self._outbox.queue(card.relay, "put_blob", address, arguments)
+        self._outbox.queue(card.relay, "put_blob", address, arguments, belongs=number)
         return _stated(attachment, sealed.size) | {
             "inline": None,
             "blob": address,
@@ -316,7 +328,7 @@ def is_payer(role: str) -> bool:
     return False
 
 
-def _unique(source_id: str) -> str:
+def derive_unique(source_id: str) -> str:
     return source_id if len(source_id) <= 300 else f"hash:{hash32(source_id.encode()).hex()}"
 
 

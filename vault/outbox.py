@@ -14,6 +14,7 @@ from vault.grant import message_type
 from vault.primitives import hash32
 from vault.replica import Change
 from vault.store.grants import VisitItem, VisitRow
+from vault.store.journal import JournalStore
 from vault.store.mailboxes import Mailbox, MailboxStore
 from vault.store.outbox import Draft, OutboxStore, Outgoing
 
@@ -44,6 +45,7 @@ class Outbox:
         self._store = vault.store
         self._mailboxes = MailboxStore(vault.store)
         self._queue = OutboxStore(vault.store)
+        self._journal = JournalStore(vault.store)
 
     def collect(self) -> None:
         """Queue the changes that this device made to documents with an open channel; the others need no envelope.
@@ -113,6 +115,8 @@ class Outbox:
             self._queue.sent(item.id)
             if "draft" in item.arguments:
                 self._queue.drop_draft(item.arguments["draft"])
+            if item.verb == "append" and item.belongs is not None:
+                self._journal.sent(item.belongs)
         if "file" in item.arguments:
             self.file_of(item).unlink(missing_ok=True)
 
@@ -120,6 +124,10 @@ class Outbox:
         """The relay will never take it. What a grantee wrote into a channel that closed is written again later."""
         with self._store.transaction():
             self._queue.sent(item.id)
+            if item.belongs is not None and item.verb in ("append", "put_blob"):
+                self._journal.refused(item.belongs, str(status))
+                if item.verb == "put_blob":
+                    self._queue.take_back(item.belongs)  # a deposit does not go without its files
             if "draft" in item.arguments and status in CLOSED:
                 self._queue.refuse_draft(item.arguments["draft"])
             elif "draft" in item.arguments:

@@ -44,6 +44,7 @@ LABELS = frozenset({
     "elpis-files",         # name of an attachment's file on disk
     "elpis-backup",        # backup key of a vault
     "elpis-manifest",      # manifest of a backup
+    "elpis-patients",      # an establishment's roster of patients
     "elpis-token",         # relay capability tokens
     "elpis-chain",         # hash chains
     "elpis-log",           # Merkle tree of an authority's certificates

@@ -64,6 +64,11 @@ def split(read: Read) -> list[Read]:
             text=whole.text if number == 1 else "",
         )
         parts.append(
-            Read(document, read.subject, read.files if number == 1 else {}, read.warnings if number == 1 else ())
+            replace(
+                read,
+                document=document,
+                files=read.files if number == 1 else {},
+                warnings=read.warnings if number == 1 else (),
+            )
         )
     return parts

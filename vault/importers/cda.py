@@ -88,7 +88,7 @@ def read_document(root: _Element, data: bytes, name: str, repairs: tuple[str, ..
     subject, other = _subjects(root)
     if other:
         out.warn("the document names more than one patient; the first is taken")
-    return out.finish(document, subject)
+    return replace(out.finish(document, subject), several=other)
 
 
 def _titled(document: Document, root: _Element) -> Document:

@@ -108,7 +108,7 @@ def _document_bundle(bundle: dict[str, Any], data: bytes, name: str, media_type:
         source_id=bundle_id(bundle, composition, data),
         text=text,
     )
-    return out.finish(document, about)
+    return replace(out.finish(document, about), several=len(subjects) > 1)
 
 
 def _sections(composition: Resource, resolver: Resolver, out: Builder) -> tuple[dict[int, str], str]:

@@ -14,7 +14,7 @@ from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
 from vault.importers.dates import from_hl7
 from vault.importers.hl7v2_facts import FLAGS, confidentiality_of, flags_of, read_facts
-from vault.importers.hl7v2_message import Message, decode_text, encode_message, split
+from vault.importers.hl7v2_message import Message, by_patient, decode_text, encode_message, split
 from vault.importers.reading import (
     Builder,
     author_name,
@@ -23,6 +23,7 @@ from vault.importers.reading import (
     person_name,
     sha256,
 )
+from vault.review.identity import contradict
 from vault.terminology import class_of_type, type_label
 
 MEDIA_TYPE = "application/hl7-v2+er7"
@@ -49,10 +50,11 @@ def read(data: bytes, name: str) -> list[Read]:
         raise InputRefused("no HL7 message in this file")
     reads: list[Read] = []
     refused: list[InputRefused] = []
-    for index, message in enumerate(messages):
-        raw = data if len(messages) == 1 else encode_message(message)
+    parts = [part for message in messages for part in by_patient(message)]
+    for index, message in enumerate(parts):
+        raw = data if len(parts) == 1 else encode_message(message)
         try:
-            reads += read_message(message, raw, name if len(messages) == 1 else f"{index + 1}-{name}", warnings)
+            reads += read_message(message, raw, name if len(parts) == 1 else f"{index + 1}-{name}", warnings)
         except InputRefused as failure:
             refused.append(failure)
     if not reads:
@@ -87,11 +89,15 @@ def read_message(message: Message, raw: bytes, name: str, warnings: list[str]) -
             "the message asks to take back a document", hint="Nothing was deleted. Remove it yourself if you agree."
         )
     lines = read_facts(message, out)
+    if any(contradict(read.subject, subject) for read in documents):
+        # The carrier names one person and what it carries another: whose it is cannot be told.
+        documents = [replace(read, several=True) for read in documents]
     if documents and not out.entries:
         first = documents[0]
         files = dict(first.files) | {out.attachments[0].sha256: raw}
         document = replace(first.document, attachments=(*first.document.attachments, out.attachments[0]))
-        documents[0] = Read(document, first.subject or subject, files, (*out.warnings, *first.warnings))
+        warned = (*out.warnings, *first.warnings)
+        documents[0] = Read(document, first.subject or subject, files, warned, first.several)
         return documents
     document = _document(message, raw, flags, lines, out)
     return [out.finish(document, subject), *documents]

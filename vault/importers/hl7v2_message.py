@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vault.errors import InputRefused
 
@@ -99,6 +99,19 @@ def _message(lines: list[str]) -> Message:
         # MSH-1 is the separator itself: field numbers count from there.
         segments.append((parts[0], field, *parts[1:]) if parts[0] == "MSH" else tuple(parts))
     return Message(tuple(segments), declared[0], declared[1], declared[2].strip(), declared[3].strip() or "&")
+
+
+def by_patient(message: Message) -> list[Message]:
+    """A message with a group of segments for each of several patients as a message for each of them."""
+    starts = [index for index, segment in enumerate(message.segments) if segment[0] == "PID"]
+    if len(starts) < 2:
+        return [message]
+    head = message.segments[: starts[0]]
+    ends = [*starts[1:], len(message.segments)]
+    return [
+        replace(message, segments=(*head, *message.segments[start:end]))
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def encode_message(message: Message) -> bytes:

@@ -38,6 +38,7 @@ def to_plain(read: Read) -> tuple[dict[str, Any], list[bytes]]:
             "other_names": list(subject.other_names),
         },
         "warnings": list(read.warnings),
+        "several": read.several,
     }  # fmt: skip
     return value, [read.files[item.sha256] for item in document.attachments]
 
@@ -66,7 +67,9 @@ def _from_plain(value: Any, files: list[bytes]) -> Read:
     )  # fmt: skip
     document = replace(Document(entries=entries, attachments=tuple(attachments)), **header)
     kept = {item.sha256: data for item, data in zip(attachments, files, strict=True)}
-    return Read(document, subject, kept, tuple(map(_text, value["warnings"])))
+    if not isinstance(value["several"], bool):
+        raise TypeError("neither true nor false")
+    return Read(document, subject, kept, tuple(map(_text, value["warnings"])), value["several"])
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from vault.importers.archive import Archive, Member, read_folder, read_member
 from vault.importers.dates import from_hl7
 from vault.importers.other import keep
 from vault.importers.reading import clean, person_name
+from vault.review.identity import contradict
 from vault.terminology import class_of_type
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ def _documents(described: Described, member: Member, archive: Archive) -> list[R
         document = _completed(read.document, described)
         made.append(
             replace(
-                read, document=document, subject=read.subject or described.subject, warnings=(*notes, *read.warnings)
+                read,
+                document=document,
+                subject=read.subject or described.subject,
+                warnings=(*notes, *read.warnings),
+                several=read.several or contradict(read.subject, described.subject),
             )
         )
     return made
@@ -176,7 +181,14 @@ def _subject(info: tuple[str, ...]) -> Subject | None:
     name = fields.get("PID-5", "").split("^")
     family, given = clean(name[0]), clean(name[1]) if len(name) > 1 else ""
     birth = from_hl7(fields.get("PID-7"))[:10]
-    return Subject(family, given, birth) if family or given or birth else None
+    identifiers = []
+    for value in fields.get("PID-3", "").split("~"):
+        number, _, rest = value.partition("^")
+        authority = rest.split("^")[2] if rest.count("^") >= 2 else ""
+        if number:
+            identifiers.append((clean(authority.split("&")[1] if "&" in authority else authority), clean(number)))
+    found = Subject(family, given, birth, tuple(identifiers))
+    return found if family or given or birth else None
 
 
 def _member(archive: Archive, described: Described, metadata: zipfile.ZipInfo) -> Member | None:

@@ -31,6 +31,14 @@ def same_person(subject: Subject, holder_name: str, holder_birth: str = "") -> t
     return False, "the name is another"
 
 
+def contradict(one: Subject | None, other: Subject | None) -> bool:
+    """Whether two statements of whom something is about cannot be about one person. Silence contradicts nothing."""
+    if one is None or other is None:
+        return False
+    families = " ".join((other.family, *other.other_names))
+    return not same_person(one, f"{other.given} {families}".strip() or f"{one.given} {one.family}", other.birth)[0]
+
+
 def _fits(family: set[str], given: set[str], holder: set[str], sure: bool) -> bool:
     """`sure`: the birth date agrees in full, so that one part of a double name and one first name are enough."""
     rest = holder - family
