@@ -26,10 +26,10 @@ class RunningRelay:
     process: subprocess.Popen[str] | None = None
     clients: list[RelayClient] = field(default_factory=list)
 
-    def start(self, *, limit: Callable[[], None] | None = None) -> RunningRelay:
+    def start(self, *, limit: Callable[[], None] | None = None, port: int = 0) -> RunningRelay:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sync.relay", "--db", str(self.db), "--port", "0"],
+                [sys.executable, "-m", "sync.relay", "--db", str(self.db), "--port", str(port)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -66,6 +66,11 @@ class RunningRelay:
             if process.stdout is not None:
                 process.stdout.close()
         return code
+
+    def again(self) -> None:
+        """At the same address, after it died."""
+        if self.process is None:
+            self.start(port=int(self.url.rpartition(":")[2]))
 
     def kill(self) -> None:
         """As a power cut for this process."""
