@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from spec.vectors.people import DOCTOR, HOLDER, NOW
+from sync import envelope
 from tests.fuzz.runner import Finding, once, random_of, run, run_all
 from tests.fuzz.targets import TARGETS, Target
-from vault.errors import Malformed
+from vault import certificate, chunk, deposit, grant, identity, opening, roster
+from vault.errors import Malformed, VaultError
 
+READERS: dict[str, Callable[[bytes], object]] = {
+    "authority": certificate.read_authority,
+    "card": identity.read_card,
+    "change": lambda data: chunk.read_operations(chunk.read_header(data)),
+    "deposit": lambda data: deposit.open_deposit(data, HOLDER),
+    "envelope": lambda data: envelope.open(bytes(32), bytes(32), data),
+    "package": lambda data: grant.open_package(data, DOCTOR, NOW),
+    "renewal": lambda data: grant.open_renewal(data, DOCTOR, HOLDER.sign.public),
+    "request": lambda data: opening.read_request(data, HOLDER.sign.public),
+    "roster": lambda data: roster.read_first(data, HOLDER.sign.public, bytes(16)),
+    "sealed": HOLDER.box.open,
+}
 EXECUTIONS = int(os.environ.get("ELPIS_FUZZ", "20000"))
 
 
@@ -20,6 +38,14 @@ def test_no_input_does_more_than_be_refused() -> None:
     assert not findings, "\n".join(map(str, findings))
     assert sum(tally.executions for tally in tallies) >= 0.99 * EXECUTIONS
     assert len(tallies) >= 12 and all(tally.executions for tally in tallies)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(READERS)), st.binary(max_size=400))
+def test_bytes_that_nobody_made_are_refused(name: str, data: bytes) -> None:
+    """No structure at all: every reader refuses it in the vault's own words."""
+    with pytest.raises(VaultError):
+        READERS[name](data)
 
 
 def test_a_seed_replays_exactly() -> None:
