@@ -42,7 +42,7 @@ class People:
         self._outbox = OutboxStore(store)
         self._identity = identity
         self._clock = clock
-        self._authorities = Authorities(store, clock)
+        self._authorities = Authorities(store, lambda: self._clock())
 
     # This vault's own card and inbox
 

@@ -72,6 +72,32 @@ def _list() -> Iterator[Mutation]:
         f"{PEOPLE}certificate_of_an_authority_that_nobody_pinned",
     )  # fmt: skip
     yield one(
+        "certificate: not revoked", "vault/bulletin.py",
+        "        if when is not None:", "        if False:",
+        f"{PEOPLE}revoked_certificate",
+    )  # fmt: skip
+    yield one(
+        "certificate: a list that is fresh", "vault/bulletin.py",
+        "        if now >= self.revocations.next:", "        if False:",
+        f"{PEOPLE}revocation_list_withheld",
+    )  # fmt: skip
+    yield one(
+        "certificate: in the log", "vault/certificate.py",
+        '    check_path(derive_leaf(logged["certificate"]), logged["index"], logged["path"], head)', "    pass",
+        f"{PEOPLE}certificate_beside_the_log",
+    )  # fmt: skip
+    yield one(
+        "authority: one history", "vault/log.py",
+        "        if roots[other.size] != other.root:", "        if False:",
+        f"{PEOPLE}certificate_beside_the_log",
+    )  # fmt: skip
+    yield one(
+        "authority: a log that grows", "vault/log.py",
+        "        if (grown > 0 and other.time < head.time) or (grown < 0 and other.time > head.time):",
+        "        if False:",
+        f"{PEOPLE}log_that_forks_or_shrinks",
+    )  # fmt: skip
+    yield one(
         "certificate: not an older one for other keys", "vault/people.py",
         "                self._refuse_other_keys(checked)", "",
         f"{PEOPLE}swapped_key_in_a_renewed_certificate",

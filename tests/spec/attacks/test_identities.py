@@ -13,10 +13,12 @@ import pytest
 from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, card_fields, signed
 from sync import wire
 from tests.stage import Stage, details
-from vault import certificate, deposit, grant, identity, opening, primitives, roster, statement
-from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, certify, make_authority
+from vault import bulletin, certificate, deposit, grant, identity, log, opening, primitives, roster, statement
+from vault.authority import Office
+from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, LOGGED, make_authority, make_logged
 from vault.encoding import Shape
 from vault.errors import (
+    AuthorityContradiction,
     BadKey,
     BadSignature,
     CannotOpen,
@@ -67,7 +69,22 @@ def card_like(stage: Stage, name: str, **changes: Any) -> tuple[Identity, bytes]
 
 def certified(stage: Stage, card: Card, role: str = "doctor", *, now: int | None = None, days: int = 30) -> bytes:
     moment = int(stage.holder.clock()) if now is None else now
-    return certify(ORDER, card, unique_id="ID-1", role=role, now=moment, days=days)
+    return office(stage).certify(card, unique_id="ID-1", role=role, now=moment, days=days)
+
+
+def office(stage: Stage) -> Office:
+    """The authority of this stage, with its books."""
+    if not hasattr(stage, "office"):
+        stage.office = Office.open("Ordre", ORDER, 1)  # type: ignore[attr-defined]
+    return stage.office  # type: ignore[attr-defined, no-any-return]
+
+
+def signed_again(data: bytes, signer: SigningKey, **changes: Any) -> bytes:
+    """The certificate in this file with other fields, in a log that holds it."""
+    told = read_statement("certificate", CERTIFICATE, LOGGED.decode(data)["certificate"]).fields
+    made = make_statement("certificate", CERTIFICATE, {**told, **changes}, signer)
+    now = log.read_head(LOGGED.decode(data)["head"], ORDER.public).time
+    return make_logged(made, log.make_head(ORDER, 1, log.derive_leaf(made), now), 0, [])
 
 
 def refused(stage: Stage, person: Person, failure: type[VerificationFailed]) -> None:
@@ -81,7 +98,7 @@ def refused(stage: Stage, person: Person, failure: type[VerificationFailed]) -> 
 
 
 def pin(stage: Stage) -> None:
-    stage.holder.people.pin_authority(make_authority("Ordre", ORDER, 1))
+    stage.holder.people.pin_authority(office(stage).bulletin(int(stage.holder.clock())))
 
 
 # Swapped recipient key
@@ -218,18 +235,76 @@ def test_certificate_of_an_authority_that_nobody_pinned(stage: Stage) -> None:
         stage.holder.people.add(data, certificate=certified(stage, read_card(data)))
     pin(stage)
     forged = SigningKey.make()
-    fields = read_statement("certificate", CERTIFICATE, certified(stage, read_card(data))).fields
+    false = signed_again(certified(stage, read_card(data)), forged)
     with pytest.raises(BadSignature):
-        stage.holder.people.add(data, certificate=make_statement("certificate", CERTIFICATE, fields, forged))
+        stage.holder.people.add(data, certificate=false)
 
 
 def test_certificate_for_longer_than_allowed(stage: Stage) -> None:
     pin(stage)
     _, data = card_like(stage, "Personne")
-    fields = dict(read_statement("certificate", CERTIFICATE, certified(stage, read_card(data))).fields)
-    fields["until"] = fields["from"] + 90 * DAY + 1
-    with pytest.raises(NotCertified):
-        stage.holder.people.add(data, certificate=make_statement("certificate", CERTIFICATE, fields, ORDER))
+    now = int(stage.holder.clock())
+    long = signed_again(certified(stage, read_card(data)), ORDER, **{"from": now, "until": now + 90 * DAY + 1})
+    with pytest.raises(NotCertified) as caught:
+        stage.holder.people.add(data, certificate=long)
+    assert caught.value.facts["reason"] == "too-long"
+
+
+def test_revoked_certificate(stage: Stage) -> None:
+    """Withdrawn by its authority: by way of the next file, and for people who met as well."""
+    pin(stage)
+    _, data = card_like(stage, "Personne")
+    file, now = certified(stage, read_card(data)), int(stage.holder.clock())
+    person = stage.holder.people.add(data, certificate=file, met=True)
+    assert not person.reason
+    office(stage).revoke(file, now=now)
+    stage.holder.people.update_authority(office(stage).bulletin(now))
+    refused(stage, person, NotCertified)
+    assert stage.holder.people.find(person.id).detail == "revoked"
+
+
+def test_revocation_list_withheld(stage: Stage) -> None:
+    """Whoever keeps the next file back, so that nobody hears of a revocation, keeps every certificate back."""
+    pin(stage)
+    _, data = card_like(stage, "Personne")
+    person = stage.holder.people.add(data, certificate=certified(stage, read_card(data), days=90))
+    clock = stage.holder.clock
+    stage.holder.people._clock = lambda: clock() + 30 * DAY
+    refused(stage, person, NotCertified)
+    assert stage.holder.people.find(person.id).detail == "list-too-old"
+
+
+def test_certificate_beside_the_log(stage: Stage) -> None:
+    """The authority's key, stolen, certifies without its log: refused at once, or caught by the next file."""
+    pin(stage)
+    for name in ("Une", "Deux"):
+        certified(stage, read_card(card_like(stage, name)[1]))
+    _, data = card_like(stage, "Personne")
+    good = certified(stage, read_card(data))
+    beside = LOGGED.encode({**LOGGED.decode(signed_again(good, ORDER)), "head": LOGGED.decode(good)["head"]})
+    with pytest.raises(NotCertified) as caught:
+        stage.holder.people.add(data, certificate=beside)
+    assert caught.value.facts["reason"] == "not-logged"
+    person = stage.holder.people.add(data, certificate=signed_again(good, ORDER))
+    with pytest.raises(AuthorityContradiction):
+        stage.holder.people.update_authority(office(stage).bulletin(int(stage.holder.clock())))
+    refused(stage, person, NotCertified)
+    assert stage.holder.people.find(person.id).detail == "contradiction"
+
+
+def test_log_that_forks_or_shrinks(stage: Stage) -> None:
+    """Two signed heads that are not of one history are kept as evidence, and end the trust in that authority."""
+    now = int(stage.holder.clock())
+    certified(stage, read_card(card_like(stage, "Une")[1]))
+    pin(stage)
+    second = Office.open("Ordre", ORDER, 1)
+    second.bulletin(now)
+    with pytest.raises(AuthorityContradiction) as caught:
+        stage.holder.people.update_authority(second.bulletin(now + 1))
+    evidence = caught.value.evidence
+    heads = [log.read_head(data, ORDER.public) for data in (evidence.first, evidence.second)]
+    assert sorted(head.size for head in heads) == [0, 1]
+    assert stage.holder.people.authorities()[0].contradicted
 
 
 # Grants
@@ -483,6 +558,6 @@ SIGNERS = {"card": DOCTOR.sign.public, "authority": ORDER.public, "roster": DOCT
 SHAPES = {
     "card": CARD, "authority": AUTHORITY, "certificate": CERTIFICATE, "grant": grant.GRANT, "package": grant.PACKAGE,
     "renewal": grant.RENEWAL, "opening-statement": opening.STATEMENT, "deposit": deposit.DEPOSIT,
-    "roster": roster.ROSTER,
+    "roster": roster.ROSTER, "log-head": log.HEAD, "revocations": bulletin.REVOCATIONS,
 }  # fmt: skip
 assert set(SHAPES) == set(TYPES) and identity.CARD is CARD
