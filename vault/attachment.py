@@ -68,8 +68,13 @@ def hash_seal(path: Path) -> str:
     return seal.hexdigest()
 
 
-def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress | None = None) -> SealedFile:
-    """Writes `source` sealed under a key used for nothing else, durable under its final name or not at all."""
+def seal_file(
+    source: Path | bytes, target: Path, key: bytes, progress: Progress | None = None, *, durable: bool = True
+) -> SealedFile:
+    """Writes `source` sealed under a key used for nothing else, durable under its final name or not at all.
+
+    Whoever writes many files leaves `durable` out and syncs them together, before anything names them.
+    """
     try:
         size = source.stat().st_size if isinstance(source, Path) else len(source)
         if size > MAX_SIZE:
@@ -79,7 +84,8 @@ def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress
             with _reader(source) as read, _writer(draft) as write:
                 sealed = _seal(read, write, size, key, progress)
                 write.flush()
-                os.fsync(write.fileno())
+                if durable:
+                    os.fsync(write.fileno())
             draft.rename(target)
         finally:
             draft.unlink(missing_ok=True)

@@ -1,25 +1,30 @@
-"""Files into a vault: read, compare with the holder, add what is new. One transaction per file, nothing by halves."""
+"""Files into a vault: read, compare with the holder, add what is new. A file comes in whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vault.ahead import Ahead
 from vault.document import Document, Read
 from vault.errors import ForeignChange, InputRefused, WrongSubject
 from vault.importers.plain import Readers
 from vault.review.identity import same_person
 
 if TYPE_CHECKING:
+    from vault.record import Batch
     from vault.vault import Vault
 
 MAX_FILE = 512 << 20
 MAX_FILES = 100_000
+THREADS = 2  # each with a worker process of its own
+WORTH_THREADS = 8 << 20  # bytes in all: less is read before a second worker has started
 Progress = Callable[[str, int, int], None]  # file name, files done, files in all
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -73,31 +78,38 @@ def import_files(
     """
     report = ImportReport()
     files = list(_files(paths, report))
-    with Readers(limited=limited) as readers, ThreadPoolExecutor(1) as ahead:
-        # While one file is encrypted and stored, the next is being read.
-        waiting = deque(ahead.submit(_read, readers, path) for path in files[:1])
-        for done, path in enumerate(files):
-            if progress is not None:
-                progress(path.name, done, len(files))
-            found = waiting.popleft().result()
-            waiting.extend(ahead.submit(_read, readers, following) for following in files[done + 1 : done + 2])
-            _store(vault, path, found, report, about_someone_else=about_someone_else, dry_run=dry_run)
+    threads = min(THREADS, os.cpu_count() or 1) if _weight(files) > WORTH_THREADS else 1
+    done = 0
+    with ExitStack() as stack:
+        readers = [stack.enter_context(Readers(limited=limited)) for _ in range(threads)]
+        ahead = stack.enter_context(Ahead(files, [partial(_read, reader) for reader in readers]))
+        for group in ahead:
+            # What was read by now shares one transaction and one sync of the disk.
+            with vault.batch() as batch:
+                for path, found in group:
+                    if progress is not None:
+                        progress(path.name, done, len(files))
+                    _store(vault, batch, path, found, report, about_someone_else=about_someone_else, dry_run=dry_run)
+                    done += 1
     if progress is not None and files:
         progress("", len(files), len(files))
     return report
 
 
-def _read(reader: Reader, path: Path) -> list[Read] | InputRefused:
+def _read(reader: Reader, path: Path) -> tuple[list[Read] | InputRefused, int]:
+    """(documents, or why there are none; the bytes that they hold)."""
     try:
-        return reader.read(_bytes_of(path), path.name)
+        data = _bytes_of(path)
+        return reader.read(data, path.name), len(data)
     except InputRefused as refused:
-        return refused
+        return refused, 0
     except ForeignChange as failure:
-        return InputRefused(str(failure), hint=failure.hint)
+        return InputRefused(str(failure), hint=failure.hint), 0
 
 
 def _store(
     vault: Vault,
+    batch: Batch,
     path: Path,
     found: list[Read] | InputRefused,
     report: ImportReport,
@@ -105,14 +117,14 @@ def _store(
     about_someone_else: bool,
     dry_run: bool,
 ) -> None:
-    """What was read of one file, in one transaction."""
+    """What was read of one file: all of it, or nothing."""
     outcome = ImportReport()
     try:
         if isinstance(found, InputRefused):
             raise found
-        with vault.store.transaction():
+        with batch.part():
             for read in found:
-                _take(vault, path.name, read, outcome, about_someone_else=about_someone_else, dry_run=dry_run)
+                _take(vault, batch, path.name, read, outcome, about_someone_else=about_someone_else, dry_run=dry_run)
     except InputRefused as refused:
         report.skipped.append(Skipped(str(path), str(refused), refused.hint))
         return
@@ -123,7 +135,14 @@ def _store(
 
 
 def _take(
-    vault: Vault, name: str, read: Read, report: ImportReport, *, about_someone_else: bool, dry_run: bool
+    vault: Vault,
+    batch: Batch,
+    name: str,
+    read: Read,
+    report: ImportReport,
+    *,
+    about_someone_else: bool,
+    dry_run: bool,
 ) -> None:
     """One document of a file: refused, known, or added."""
     warnings = list(read.warnings)
@@ -145,7 +164,7 @@ def _take(
     if known is not None:
         report.duplicates.append(Duplicate(name, known))
         return
-    report.documents.append(document if dry_run else document.with_id(vault.add(document, read.files)))
+    report.documents.append(document if dry_run else document.with_id(batch.add(document, read.files)))
     report.warnings += [f"{name}: {warning}" for warning in warnings]
 
 
@@ -188,6 +207,14 @@ def _facts(document: Document) -> Counter[tuple[object, ...]]:
 
 def _fingerprint(read: Read) -> str:
     return min(_originals(read.document), default="")[:16]
+
+
+def _weight(files: list[Path]) -> int:
+    total = 0
+    for path in files:
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def _bytes_of(path: Path) -> bytes:

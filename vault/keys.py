@@ -7,7 +7,7 @@ rewrites one slot and re-encrypts nothing. Normative: spec/keyslots.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,6 +202,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_files(files: Sequence[Path], folder: Path) -> None:
+    """Files that were renamed into their folder are durable once they and the folder are."""
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    if files:
+        sync_folder(folder)
 
 
 def _wrap_passphrase(vault_id: bytes, key: VaultKey, passphrase: str, *, sensitive: bool) -> Slot:

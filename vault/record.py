@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vault.attachment import Progress, open_file, seal_file
 from vault.document import DOCUMENT_KINDS, SECTION_ENTRY, SECTION_TITLES, Attachment, Conflict, Document, Entry, Value
 from vault.errors import InputRefused, NotFound, StorageFailed
-from vault.keys import VaultKey, sync_folder
+from vault.keys import VaultKey, sync_files
 from vault.primitives import make_id, make_key
-from vault.shape import check_state, to_document, to_state
+from vault.shape import check_attachments, check_state, to_document, to_state
 from vault.store.documents import Documents, Summary, readable
 from vault.store.words import excerpt
 
@@ -60,18 +60,30 @@ class Record:
 
     def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
         """The new document's id; of the one that is there, when its `source_id` was added before."""
-        with self.store.transaction():
-            known = self.find_source(document.source_id) if document.source_id else None
-            return known or self._add(document, files, progress)
+        with self.batch() as batch:
+            return batch.add(document, files, progress=progress)
 
     def add_many(self, documents: Iterable[tuple[Document, Files]]) -> list[str]:
         """Bulk insert: a few transactions, each whole. Ids in the order given."""
         waiting = iter(documents)
         ids: list[str] = []
-        while batch := list(islice(waiting, BATCH)):
-            with self.store.transaction():
-                ids += [self.add(document, files) for document, files in batch]
+        while some := list(islice(waiting, BATCH)):
+            with self.batch() as batch:
+                ids += [batch.add(document, files) for document, files in some]
         return ids
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Many documents in one transaction and one sync of the disk: all of them, or none."""
+        written: Written = []
+        try:
+            with self.store.transaction():
+                yield Batch(self, written)
+                with _disk():
+                    sync_files(written, self.path / "attachments")
+        except BaseException:
+            _unlink(written)
+            raise
 
     def add_entry(self, document_id: str, kind: str, fields: Mapping[str, Value]) -> str:
         """A new fact in a document or section; its id."""
@@ -109,13 +121,15 @@ class Record:
             raise InputRefused(f"no section {kind[:40]!r}", allowed=tuple(SECTION_ENTRY))
         title = SECTION_TITLES.get(self.language, SECTION_TITLES["en"])[kind]
         with self.store.transaction():
-            return self.documents.find_kind(kind) or self._add(Document(kind=kind, title=title), NO_FILES, None)
+            return self.documents.find_kind(kind) or self.add(Document(kind=kind, title=title))
 
     def attach(
         self, document_id: str, source: Path | bytes, *, name: str, media_type: str, progress: Progress | None = None
     ) -> Attachment:
         """Keeps a file with a document, sealed under a key of its own."""
         fields, written = self._seal(source, name=name, media_type=media_type, progress=progress)
+        with _disk():
+            sync_files([written], written.parent)
         sha256 = str(fields.pop("sha256"))
         attachment = Attachment(sha256, media_type, int(str(fields["size"])), name)
         try:
@@ -199,7 +213,8 @@ class Record:
     def count(self) -> int:
         return self.documents.count()
 
-    def _add(self, document: Document, files: Files, progress: Progress | None) -> str:
+    def put(self, document: Document, files: Files, written: Written, progress: Progress | None) -> str:
+        """A new document in the transaction that is going on. Its sealed files go on the list, not yet synced."""
         from vault.replica import make
 
         if document.kind not in DOCUMENT_KINDS:
@@ -208,26 +223,21 @@ class Record:
         if named.keys() != files.keys():
             raise InputRefused("every attachment comes with its file, and every file with its attachment")
         entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
-        document = replace(document, entries=entries)
-        check_state(to_state(document))
+        state = to_state(replace(document, entries=entries))
+        check_state(state)
+        sealed = {
+            sha256: self._seal_named(named[sha256], source, written, progress) for sha256, source in files.items()
+        }
+        check_attachments(sealed)
+        state["attachments"] = sealed
         document_id, actor = make_id().hex(), make_id()
-        written: Written = []
-        try:
-            sealed = {
-                sha256: self._seal_named(named[sha256], source, written, progress) for sha256, source in files.items()
-            }
-            state = to_state(document, sealed)
-            save, _ = make(state, actor)
-            self.documents.add(document_id, state, save, actor, self._now())
-        except BaseException:
-            for path in written:
-                path.unlink(missing_ok=True)
-            raise
+        save, _ = make(state, actor, checked=True)
+        self.documents.add(document_id, state, save, actor, self._now())
         return document_id
 
     def _seal_named(
         self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         fields, path = self._seal(source, name=attachment.name, media_type=attachment.media_type, progress=progress)
         written.append(path)
         if fields.pop("sha256") != attachment.sha256:
@@ -237,17 +247,15 @@ class Record:
     def _seal(
         self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None
     ) -> tuple[dict[str, object], Path]:
-        """(the attachment's fields with its "sha256", where the sealed file lies, durable)."""
+        """(the attachment's fields with its "sha256", where the sealed file lies, not yet synced)."""
         key = make_key()
         folder = self.path / "attachments"
         draft = folder / f"{make_id().hex()}.new"
         try:
-            made = seal_file(source, draft, key, progress)
-            final = self.sealed_path(made.sealed_sha256)
-            draft.rename(final)
-            sync_folder(folder)
-        except OSError as failure:
-            raise StorageFailed("the attachment could not be kept") from failure
+            with _disk():
+                made = seal_file(source, draft, key, progress, durable=False)
+                final = self.sealed_path(made.sealed_sha256)
+                draft.rename(final)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -274,6 +282,44 @@ class Record:
         return int(self.clock())
 
 
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        raise StorageFailed("the attachment could not be kept") from failure
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+class Batch:
+    """Documents that are added together. A part of them can fail alone."""
+
+    def __init__(self, record: Record, written: Written) -> None:
+        self._record = record
+        self._written = written
+
+    def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
+        """As `Record.add`."""
+        known = self._record.find_source(document.source_id) if document.source_id else None
+        return known or self._record.put(document, files, self._written, progress)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """What is added in here comes in whole or not at all, whatever becomes of the rest."""
+        before = len(self._written)
+        try:
+            with self._record.store.savepoint():
+                yield
+        except BaseException:
+            _unlink(self._written[before:])
+            del self._written[before:]
+            raise
+
+
 def sha256_of(source: bytes | Path) -> str:
     """The name of an attachment before it is kept."""
     if isinstance(source, bytes):
@@ -282,4 +328,4 @@ def sha256_of(source: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["Hit", "Page", "Progress", "Record", "Summary", "readable", "sha256_of"]
+__all__ = ["Batch", "Hit", "Page", "Progress", "Record", "Summary", "readable", "sha256_of"]

@@ -71,20 +71,25 @@ class Merged:
     waiting: tuple[bytes, ...] = ()
 
 
-def make(state: Mapping[str, Mapping[str, Any]], actor: bytes) -> tuple[bytes, Change]:
-    """A fresh replica of this state in one change: a new document, or the edition of a new epoch."""
-    check_state(state)
+def make(state: Mapping[str, Mapping[str, Any]], actor: bytes, *, checked: bool = False) -> tuple[bytes, Change]:
+    """A fresh replica of this state in one change: a new document, or the edition of a new epoch.
+
+    `checked` says that `check_state` was passed already.
+    """
+    if not checked:
+        check_state(state)
     document = Document(actor)
     with document.transaction() as transaction:
+        put, put_object = transaction.put, transaction.put_object
         for part in PARTS:
-            made = transaction.put_object(ROOT, part, ObjType.Map)
+            made = put_object(ROOT, part, ObjType.Map)
             for key, value in state[part].items():
                 if isinstance(value, Mapping):
-                    inner = transaction.put_object(made, key, ObjType.Map)
+                    inner = put_object(made, key, ObjType.Map)
                     for name, scalar in value.items():
-                        transaction.put(inner, name, _scalar(scalar), scalar)
+                        put(inner, name, _SCALARS.get(type(scalar)) or _scalar(scalar), scalar)
                 else:
-                    transaction.put(made, key, _scalar(value), value)
+                    put(made, key, _scalar(value), value)
     change = _change(document.get_changes([])[0])
     if len(change.data) > MAX_FIRST:
         raise InputRefused("this document is too large for one record", limit=MAX_FIRST)

@@ -48,11 +48,18 @@ def check_state(state: Mapping[str, Mapping[str, Any]]) -> None:
     if state.keys() != set(PARTS):
         raise InputRefused("a document has meta, entries and attachments")
     _check_meta(state["meta"])
-    if len(state["entries"]) > MAX_ENTRIES or len(state["attachments"]) > MAX_ATTACHMENTS:
-        raise InputRefused("a document holds more than it may", entries=MAX_ENTRIES, attachments=MAX_ATTACHMENTS)
+    if len(state["entries"]) > MAX_ENTRIES:
+        raise InputRefused("a document holds more entries than it may", entries=MAX_ENTRIES)
     for entry_id, fields in state["entries"].items():
         _check_entry(entry_id, fields)
-    for sha256, fields in state["attachments"].items():
+    check_attachments(state["attachments"])
+
+
+def check_attachments(part: Mapping[str, Any]) -> None:
+    """InputRefused unless these are the attachments of a state."""
+    if len(part) > MAX_ATTACHMENTS:
+        raise InputRefused("a document holds more files than it may", attachments=MAX_ATTACHMENTS)
+    for sha256, fields in part.items():
         _check_attachment(sha256, fields)
 
 
@@ -120,8 +127,9 @@ def _check_entry(entry_id: str, fields: Any) -> None:
     if not fields.keys() <= _FIELDS or fields.get("kind") not in _KINDS:
         raise InputRefused("an entry is of an unknown kind or has an unknown field")
     for name, value in fields.items():
-        if isinstance(value, str):
-            if not is_text(value, MAX_VALUE):
+        # Nearly every value is short ASCII text: that is seen at once.
+        if type(value) is str:
+            if not (len(value) <= MAX_VALUE and value.isascii()) and not is_text(value, MAX_VALUE):
                 raise InputRefused(f"the entry's {name} is not text of an acceptable length", limit=MAX_VALUE)
         elif value is not None and (not isinstance(value, int) or abs(value) > MAX_WHOLE):
             raise InputRefused(f"the entry's {name} is neither text, a whole number nor true or false")

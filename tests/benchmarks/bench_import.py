@@ -28,19 +28,20 @@ LIMIT = 4.0
 
 def main(quick: bool) -> Iterator[Row]:
     yield _apple(20_000 if quick else 324_000)
-    files, rounds = (2, 3) if quick else (6, 7)
+    rounds = 3 if quick else 7
+    large_files, small_files = (2, 4) if quick else (8, 100)
     with tempfile.TemporaryDirectory() as folder:
         vault, _ = Vault.create(Path(folder) / "vault", name="Banc Essai", passphrase="sept lampes vertes au matin")
         with vault:
             large = _large_fhir(20), _large_cda(20)
             for name, data, parse in (("FHIR", large[0], json.loads), ("CDA", large[1], etree.fromstring)):
-                yield from _format(vault, Path(folder), name, data, parse, files, rounds)
+                yield from _format(vault, Path(folder), name, data, parse, large_files, rounds)
             small = FHIR.read_bytes(), CDA.read_bytes()
             for name, data, parse in (
                 ("FHIR, 240 kB", small[0], json.loads),
                 ("CDA, 249 kB", small[1], etree.fromstring),
             ):
-                yield from _format(vault, Path(folder), name, data, parse, files, rounds, limit=None)
+                yield from _format(vault, Path(folder), name, data, parse, small_files, rounds, limit=None)
 
 
 def _large_fhir(times: int) -> bytes:
@@ -88,13 +89,18 @@ def _format(
 
     numbers = count()
 
-    def store() -> None:
+    def written() -> list[Path]:
+        """The same files under other identifiers: none is a duplicate."""
         batch = Path(tempfile.mkdtemp(dir=folder))
-        paths = []
-        for item in copies:
-            paths.append(batch / f"{next(numbers)}{suffix}")
-            paths[-1].write_bytes(_renamed(item, f"s{next(numbers)}"))
-        report = import_files(vault, paths, about_someone_else=True)
+        paths = [batch / f"{number}{suffix}" for number in range(files)]
+        for path, item in zip(paths, copies, strict=True):
+            path.write_bytes(_renamed(item, f"s{next(numbers)}"))
+        return paths
+
+    batches = iter([written() for _ in range(rounds + 2)])
+
+    def store() -> None:
+        report = import_files(vault, next(batches), about_someone_else=True)
         assert len(report.documents) >= files, report
 
     speed = f"{size / timed(read):.1f} MB/s"

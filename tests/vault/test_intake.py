@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vault import Vault
-from vault.errors import StorageFailed
+from vault.errors import InputRefused, StorageFailed
 from vault.intake import import_files
+from vault.record import Batch
 from vault.review.medications import preoperative_list
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -104,18 +106,29 @@ def test_a_dry_run_writes_nothing(zelie: Vault) -> None:
 def test_a_file_comes_in_whole_or_not_at_all(zelie: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second document of an archive fails to be stored: the first is not there either."""
     added = []
-    real = zelie.add
+    real = Batch.add
 
-    def fails_second(*args: object, **options: object) -> str:
+    def fails_second(*args: Any, **options: Any) -> str:
         added.append(1)
         if len(added) == 2:
-            raise StorageFailed("disk full")
-        return real(*args, **options)  # type: ignore[arg-type]
+            raise refusal
+        return real(*args, **options)
 
-    monkeypatch.setattr(zelie, "add", fails_second)
+    monkeypatch.setattr(Batch, "add", fails_second)
+    files = [FIXTURES / "xdm_own/IHE_XDM_2docs.zip", FIXTURES / "cda_fr_own/N3_VAC.xml"]
+    refusal: Exception = StorageFailed("disk full")
     with pytest.raises(StorageFailed):
-        import_files(zelie, [FIXTURES / "xdm_own/IHE_XDM_2docs.zip"])
+        import_files(zelie, files)
     assert zelie.count() == 0
+    assert not list((zelie.path / "attachments").iterdir())
+    # A document that is refused takes its file along, and no other.
+    added.clear()
+    refusal = InputRefused("not this one")
+    report = import_files(zelie, files)
+    assert [item.why for item in report.skipped] == ["not this one"]
+    assert [item.title for item in report.documents] == ["Historique des vaccinations"]
+    assert (zelie.count(), len(list((zelie.path / "attachments").iterdir()))) == (1, 1)
+    assert zelie.search("vaccinations")
 
 
 def test_progress_names_each_file(zelie: Vault) -> None:

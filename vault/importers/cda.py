@@ -14,7 +14,7 @@ from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
 from vault.importers import xml
 from vault.importers.cda_entries import read_body
-from vault.importers.cda_values import V3, Narrative, find, interval, name_parts, readable
+from vault.importers.cda_values import V3, Narrative, child, find, interval, name_parts, readable
 from vault.importers.dates import from_hl7
 from vault.importers.reading import (
     Builder,
@@ -105,9 +105,9 @@ def _read_component(root: _Element, narrative: Narrative, out: Builder) -> str:
         for section in body.iter(V3 + "section"):
             lines += _section_text(section)
     for media in root.iter(V3 + "observationMedia"):
-        _embedded(media.find(V3 + "value"), _media_name(media), out)
+        _embedded(child(media, "value"), _media_name(media), out)
     for element in root.iter(V3 + "nonXMLBody"):
-        _embedded(element.find(V3 + "text"), "", out)
+        _embedded(child(element, "text"), "", out)
     for item in list(out.attachments)[1:]:
         if item.media_type == "text/plain":
             lines.append(out.files[item.sha256].decode("utf-8", "replace"))
@@ -117,7 +117,7 @@ def _read_component(root: _Element, narrative: Narrative, out: Builder) -> str:
 
 
 def _section_text(section: _Element) -> list[str]:
-    title, text = section.find(V3 + "title"), section.find(V3 + "text")
+    title, text = child(section, "title"), child(section, "text")
     lines = [] if title is None else ["", "".join(title.itertext())]
     if text is not None:
         lines.append(readable(text))
@@ -134,7 +134,7 @@ def _embedded(element: _Element | None, name: str, out: Builder) -> None:
         return
     media_type = clean(element.get("mediaType")).lower()
     content = element.text or ""
-    reference = element.find(V3 + "reference")
+    reference = child(element, "reference")
     if element.get("representation") == "B64" and content.strip():
         data, damaged = decode_base64(content)
         if damaged:
@@ -211,7 +211,7 @@ def _author(root: _Element) -> str:
     """The first author who is a person, with the organisation; else the device, else the custodian."""
     devices: list[str] = []
     for author in root.findall(V3 + "author"):
-        assigned = author.find(V3 + "assignedAuthor")
+        assigned = child(author, "assignedAuthor")
         person = person_of(assigned, "assignedPerson/name")
         organisation = _name(find(assigned, "representedOrganization"))
         if person:
@@ -244,7 +244,7 @@ def _subjects(root: _Element) -> tuple[Subject | None, bool]:
 
 def _subject(role: _Element) -> Subject | None:
     """Birth name first (qualifier BR), every other family name beside it."""
-    patient = role.find(V3 + "patient")
+    patient = child(role, "patient")
     identifiers = tuple(
         (item.get("root", ""), item.get("extension", "")) for item in role.findall(V3 + "id") if item.get("extension")
     )

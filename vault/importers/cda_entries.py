@@ -15,6 +15,7 @@ from vault.importers.cda_values import (
     V3,
     XSI_TYPE,
     Narrative,
+    child,
     find,
     templates,
 )
@@ -42,6 +43,7 @@ _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("procedure", "", frozenset({_IHE + "19", _CCDA + "12", _CCDA + "13", _CCDA + "14", _CCD + "29"})),
     ("device", "supply", frozenset({_CCDA + "50", _FR + "20"})),
 )  # fmt: skip
+_BY_TEMPLATE = {template: place for place, (_, _, known) in reversed(list(enumerate(_KINDS))) for template in known}
 _STATEMENTS = frozenset(
     V3 + tag for tag in ("observation", "substanceAdministration", "supply", "procedure", "act", "encounter")
 )
@@ -56,6 +58,7 @@ _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
 def read_body(body: _Element, narrative: Narrative, out: Builder) -> None:
     """Adds every entry of the structured body to `out`, in document order."""
     taken: set[_Element] = set()
+    entries: set[_Element] = set()
     for element in body.iter(*_STATEMENTS):
         kind = kind_of(element)
         if kind is None:
@@ -63,16 +66,18 @@ def read_body(body: _Element, narrative: Narrative, out: Builder) -> None:
         if any(ancestor in taken for ancestor in element.iterancestors(*_STATEMENTS)) and not _own_fact(element, kind):
             continue
         taken.add(element)
+        entries.update(element.iterancestors(V3 + "entry"))
         _READERS.get(kind, read_observation)(element, kind, narrative, out)
-    _count_the_rest(body, taken, out)
+    _count_the_rest(body, entries, out)
 
 
 def kind_of(element: _Element) -> str | None:
     """Which kind of entry a statement is, None for everything that is part of another or not kept apart."""
     found = templates(element)
     tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-    for kind, wanted, known in _KINDS:
-        if found & known and (tag == wanted or (not wanted and tag in ("procedure", "act", "observation"))):
+    for place in sorted({_BY_TEMPLATE[template] for template in found if template in _BY_TEMPLATE}):
+        kind, wanted, _ = _KINDS[place]
+        if tag == wanted or (not wanted and tag in ("procedure", "act", "observation")):
             return None if kind == "condition" and element.get("moodCode") in ("RQO", "INT", "GOL", "PRMS") else kind
     section = _section_code(element)
     if tag == "substanceAdministration" and section in _MEDICATION_SECTIONS and find(element, "consumable") is not None:
@@ -101,16 +106,16 @@ def _within(element: _Element, kind: str) -> bool:
 
 def _section_code(element: _Element) -> str:
     section = next(element.iterancestors(V3 + "section"), None)
-    code = None if section is None else section.find(V3 + "code")
+    code = None if section is None else child(section, "code")
     return "" if code is None else code.get("code", "")
 
 
-def _count_the_rest(body: _Element, taken: set[_Element], out: Builder) -> None:
+def _count_the_rest(body: _Element, read: set[_Element], out: Builder) -> None:
     """Statements that gave no entry stay in the narrative and in the original file: say how many."""
     for entry in body.iter(V3 + "entry"):
-        if not any(item in taken for item in entry.iter(*_STATEMENTS)):
+        if entry not in read:
             section = entry.getparent()
-            title = section.find(V3 + "title") if section is not None else None
+            title = child(section, "title") if section is not None else None
             name = clean("".join(title.itertext()), 80) if title is not None else ""
             out.not_understood(f"entry of section '{name or _section_code(entry[0]) if len(entry) else name}'")
 

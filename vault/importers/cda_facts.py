@@ -9,6 +9,7 @@ from vault.importers.cda_values import (
     V3,
     Coded,
     Narrative,
+    child,
     coded,
     find,
     interval,
@@ -25,7 +26,7 @@ _IHE, _CCDA = "1.3.6.1.4.1.19376.1.5.3.1.4.", "2.16.840.1.113883.10.20.22.4."
 
 
 def read_allergy(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
-    value, category = element.find(V3 + "value"), coded(element.find(V3 + "code"), narrative)
+    value, category = child(element, "value"), coded(child(element, "code"), narrative)
     finding = coded(value, narrative)
     agents = [
         agent
@@ -37,8 +38,8 @@ def read_allergy(element: _Element, kind: str, narrative: Narrative, out: Builde
     # "Allergy to substance" + agent "penicillin": the agent is what a person must read.
     named = agent if agent.label and not says_nothing(agent.label, agent.code) else finding
     if not named.label:
-        named = Coded(narrative.text(element.find(V3 + "text")) or named.code, named.code, named.system)
-    start, end = interval(element.find(V3 + "effectiveTime"))
+        named = Coded(narrative.text(child(element, "text")) or named.code, named.code, named.system)
+    start, end = interval(child(element, "effectiveTime"))
     reactions, severity, criticality, status = _allergy_details(element, narrative)
     if named is agent and finding.label and element.get("negationInd") != "true" and not _generic(finding):
         reactions.insert(0, finding.label)
@@ -53,8 +54,8 @@ def read_allergy(element: _Element, kind: str, narrative: Narrative, out: Builde
 
 
 def _agent(role: _Element, narrative: Narrative) -> Coded:
-    found = coded(role.find(V3 + "code"), narrative)
-    name = role.find(V3 + "name")
+    found = coded(child(role, "code"), narrative)
+    name = child(role, "name")
     text = clean("".join(name.itertext())) if name is not None else ""
     return Coded(found.label or text or found.code, found.code, found.system, found.system_name, found.others)
 
@@ -68,8 +69,8 @@ def _generic(finding: Coded) -> bool:
 def _allergy_details(element: _Element, narrative: Narrative) -> tuple[list[str], str, str, str]:
     reactions, severity, criticality, status = [], "", "", ""
     for link in element.iter(V3 + "entryRelationship"):
-        item = link.find(V3 + "observation")
-        if item is None or (value := item.find(V3 + "value")) is None:
+        item = child(link, "observation")
+        if item is None or (value := child(item, "value")) is None:
             continue
         found, code = templates(item), find(item, "code")
         text = value_of(value, narrative)[0]
@@ -87,11 +88,11 @@ def _allergy_details(element: _Element, narrative: Narrative) -> tuple[list[str]
 
 
 def read_condition(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
-    value = element.find(V3 + "value")
+    value = child(element, "value")
     finding = coded(value, narrative) if value is not None else Coded()
-    text = narrative.text(element.find(V3 + "text"))
+    text = narrative.text(child(element, "text"))
     label = finding.label or (narrative.text(value) if value is not None else "") or text or finding.code
-    start, end = interval(element.find(V3 + "effectiveTime"))
+    start, end = interval(child(element, "effectiveTime"))
     concern = next(element.iterancestors(V3 + "act"), None)
     status = "completed" if end else ("active" if status_of_concern(concern) == "active" else "unknown")
     reason = next(element.iterancestors(V3 + "substanceAdministration"), None)
@@ -111,18 +112,18 @@ def _product_label(administration: _Element, narrative: Narrative) -> str:
 
 
 def read_observation(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
-    concept = coded(element.find(V3 + "code"), narrative)
+    concept = coded(child(element, "code"), narrative)
     values = [value_of(item, narrative) for item in element.findall(V3 + "value")]
     values = [pair for pair in values if pair[0]]
     units = {unit for _, unit in values}
-    start, end = interval(element.find(V3 + "effectiveTime"))
-    text = narrative.text(element.find(V3 + "text"))
+    start, end = interval(child(element, "effectiveTime"))
+    text = narrative.text(child(element, "text"))
     interpretation = [
         item.get("code") or item.get("displayName") or "" for item in element.findall(V3 + "interpretationCode")
     ]
     label = concept.label or text or concept.code
     out.add(kind, {
-        "label": label or null_label(element, element.find(V3 + "code")),
+        "label": label or null_label(element, child(element, "code")),
         "code": concept.code, "system": concept.system,
         "value": "; ".join(value if len(units) < 2 else f"{value} {unit}".strip() for value, unit in values),
         "unit": units.pop() if len(units) == 1 else "", "range": _range(element, narrative),
@@ -135,8 +136,8 @@ def read_observation(element: _Element, kind: str, narrative: Narrative, out: Bu
 def _range(element: _Element, narrative: Narrative) -> str:
     found = []
     for item in element.findall(f"{V3}referenceRange/{V3}observationRange"):
-        written = narrative.text(item.find(V3 + "text"))
-        value = item.find(V3 + "value")
+        written = narrative.text(child(item, "text"))
+        value = child(item, "value")
         measured = " ".join(filter(None, value_of(value, narrative))) if value is not None else ""
         found.append(written or measured)
     return "; ".join(dict.fromkeys(filter(None, found)))
@@ -144,17 +145,17 @@ def _range(element: _Element, narrative: Narrative) -> str:
 
 def read_act(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
     """Procedures and devices."""
-    concept = coded(element.find(V3 + "code"), narrative)
+    concept = coded(child(element, "code"), narrative)
     device = coded(find(element, "participant/participantRole/playingDevice/code"), narrative)
     if kind == "device" and device.label:
         concept = device
-    text = narrative.text(element.find(V3 + "text"))
-    start, end = interval(element.find(V3 + "effectiveTime"))
+    text = narrative.text(child(element, "text"))
+    start, end = interval(child(element, "effectiveTime"))
     label = concept.label or text or concept.code
     planned = element.get("moodCode") in ("INT", "RQO", "PRMS", "ARQ")
     performer = find(element, "performer/assignedEntity/assignedPerson/name")
     out.add(kind, {
-        "label": label or null_label(element, element.find(V3 + "code")),
+        "label": label or null_label(element, child(element, "code")),
         "code": concept.code, "system": concept.system,
         "start": start or from_hl7(text), "end": end, "negated": is_negated(element, concept) or not label,
         "status": "unknown" if planned else status_when_done(element),

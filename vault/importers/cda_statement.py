@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vault.importers.cda_values import (
-    V3,
     Coded,
+    child,
     templates,
 )
 from vault.importers.reading import says_nothing
@@ -34,7 +34,7 @@ def is_negated(element: _Element, *labels: Coded) -> bool:
 
 def status_of(element: _Element) -> str:
     """`completed` is fixed in IHE and French templates and says nothing there: dates decide."""
-    status = element.find(V3 + "statusCode")
+    status = child(element, "statusCode")
     code = "" if status is None else status.get("code", "")
     if code == "completed" and any(item.startswith(_CCDA_PREFIX) for item in templates(element)):
         return "completed"
@@ -42,7 +42,7 @@ def status_of(element: _Element) -> str:
 
 
 def status_when_done(element: _Element) -> str:
-    status = element.find(V3 + "statusCode")
+    status = child(element, "statusCode")
     return "completed" if status is not None and status.get("code") == "completed" else status_of(element)
 
 
@@ -53,5 +53,5 @@ def null_label(*elements: _Element | None) -> str:
 
 
 def status_of_concern(concern: _Element | None) -> str:
-    status = None if concern is None else concern.find(V3 + "statusCode")
+    status = None if concern is None else child(concern, "statusCode")
     return "" if status is None else status.get("code", "")

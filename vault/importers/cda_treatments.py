@@ -9,6 +9,7 @@ from vault.importers.cda_values import (
     V3,
     Coded,
     Narrative,
+    child,
     coded,
     find,
     interval,
@@ -31,7 +32,7 @@ def read_treatment(element: _Element, kind: str, narrative: Narrative, out: Buil
         material = find(product, "manufacturedLabeledDrug")
     concept = coded(find(material, "code"), narrative)
     name = clean("".join(part.itertext())) if (part := find(material, "name")) is not None else ""
-    text = narrative.text(element.find(V3 + "text"))
+    text = narrative.text(child(element, "text"))
     label = concept.label or name or text or concept.code
     start, end = _treatment_times(element)
     empty = product is None or material is None or not label
@@ -61,11 +62,11 @@ def read_treatment(element: _Element, kind: str, narrative: Narrative, out: Buil
 def _immunization_fields(element: _Element, material: _Element | None, narrative: Narrative) -> dict[str, object]:
     number = ""
     for item in element.iter(V3 + "observation"):
-        code = item.find(V3 + "code")
+        code = child(item, "code")
         if code is not None and code.get("code") == "30973-2":
-            value = item.find(V3 + "value")
+            value = child(item, "value")
             number = value_of(value, narrative)[0] if value is not None else ""
-    if not number and (repeat := element.find(V3 + "repeatNumber")) is not None:
+    if not number and (repeat := child(element, "repeatNumber")) is not None:
         number = quantity(repeat)[0].lstrip("≥≤ ")
     performer = find(element, "performer/assignedEntity")
     person = find(performer, "assignedPerson/name")
@@ -92,12 +93,12 @@ def _dose(element: _Element, text: str, narrative: Narrative) -> tuple[str, str]
     """(dose as prescribed, further instructions): written instructions first, else quantity and period."""
     text = "" if text in ("-", "—") else text
     instructions = [
-        narrative.text(act.find(V3 + "text"))
+        narrative.text(child(act, "text"))
         for link in element.findall(V3 + "entryRelationship")
         for act in link.findall(V3 + "act")
-        if (code := act.find(V3 + "code")) is not None and code.get("code") in ("PINSTRUCT", "409073007")
+        if (code := child(act, "code")) is not None and code.get("code") in ("PINSTRUCT", "409073007")
     ]
-    measured = " ".join(filter(None, quantity(element.find(V3 + "doseQuantity"))))
+    measured = " ".join(filter(None, quantity(child(element, "doseQuantity"))))
     for time in element.findall(V3 + "effectiveTime"):
         period = " ".join(filter(None, quantity(find(time, "period"))))
         if period:

@@ -8,7 +8,6 @@ from vault.importers.dates import from_fhir
 from vault.importers.fhir_types import (
     Resource,
     codes_of,
-    first_code,
     has_code,
     items,
     text_of,
@@ -26,12 +25,13 @@ _MISTAKE = "entered-in-error"
 
 
 def common_fields(resource: Resource, label: str, concept: Any) -> Fields:
-    system, code = first_code(concept)
+    codes = codes_of(concept)
+    system, code = next(iter(codes), ("", ""))
     mistake = resource.get("status") == _MISTAKE or has_code(resource.get("verificationStatus"), _MISTAKE)
     label = label or code
     return {
         "label": label or "(-)", "code": code, "system": system,
-        "negated": not label or mistake or says_nothing(label, *(code for _, code in codes_of(concept))),
+        "negated": not label or mistake or says_nothing(label, *(code for _, code in codes)),
         "note": " · ".join(filter(None, ("entered in error" if mistake else "", _notes(resource)))),
     }  # fmt: skip
 
@@ -43,6 +43,8 @@ def _notes(resource: Resource) -> str:
 def when(resource: Resource, *names: str) -> tuple[str, str]:
     """(start, end) of the first choice element present: DateTime, Period, Age or text."""
     for name in names:
+        if not any(key.startswith(name) for key in resource):
+            continue
         for key in (name + "DateTime", name + "Date", name + "Instant", name):
             if date := from_fhir(resource.get(key)):
                 return date, ""

@@ -18,10 +18,12 @@ MAX_CHAIN = 8
 
 def items(value: Any) -> Iterator[dict[str, Any]]:
     """Every object of a list, or the one object where a list was expected."""
-    if isinstance(value, dict):
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield item
+    elif isinstance(value, dict):
         yield value
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict))
 
 
 def first(value: Any) -> dict[str, Any]:
@@ -30,6 +32,8 @@ def first(value: Any) -> dict[str, Any]:
 
 def text_of(value: Any) -> str:
     """A string or number as text, "" for everything else."""
+    if type(value) is str:
+        return value if value.isalnum() else clean(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return clean(value) if isinstance(value, str | int) else ""
@@ -60,7 +64,7 @@ def codes_of(concept: Any) -> list[tuple[str, str]]:
     codings = list(items(concept.get("coding")))
     if not codings and "code" in concept:
         codings = [concept]
-    return [(text_of(item.get("system")), text_of(item.get("code"))) for item in codings if text_of(item.get("code"))]
+    return [(text_of(item.get("system")), code) for item in codings if (code := text_of(item.get("code")))]
 
 
 def first_code(concept: Any) -> tuple[str, str]:
@@ -69,7 +73,7 @@ def first_code(concept: Any) -> tuple[str, str]:
 
 
 def has_code(concept: Any, *codes: str) -> bool:
-    return any(code.lower() in codes for _, code in codes_of(concept))
+    return concept is not None and any(code.lower() in codes for _, code in codes_of(concept))
 
 
 def quantity(value: Any) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from vault.errors import InputRefused
 from vault.importers.reading import Builder, clean, clean_text, safe_name, sha256
 
 MEDIA_TYPE = "application/pdf"
+LIBRARY = "pypdfium2"
 MAX_PAGES = 5_000
 MAX_CHARACTERS = 2_000_000
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-]\d\d)'?(\d\d)'?)?")

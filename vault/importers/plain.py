@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 MEMORY = 500 << 20
 MAX_MESSAGE = 1 << 30
-READING, IMAGING = "vault.importers.worker", "vault.importers.worker_imaging"
+READING, PAGES = "vault.importers.worker", "vault.importers.worker_pages"
+IMAGING = "vault.importers.worker_imaging"
 _HEADER = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "source_id", "text")
+_ENTRY_FIELDS, _FIELD_TYPES = frozenset(ENTRY_FIELDS), {str, bool}
+_PDF_MARKS = (b"application/pdf", b"JVBERi0")  # named, or its first bytes in base64
 _SUBJECT = ("family", "given", "birth")
 
 
@@ -85,9 +88,9 @@ def _kind(value: Any) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value.keys() <= set(ENTRY_FIELDS):
+    if not isinstance(value, dict) or not value.keys() <= _ENTRY_FIELDS:
         raise ValueError("not the fields of an entry")
-    if not all(isinstance(item, str | bool) for item in value.values()):
+    if not set(map(type, value.values())) <= _FIELD_TYPES:
         raise TypeError("not the value of a field")
     return value
 
@@ -111,24 +114,27 @@ class Readers:
         if found == "other" or found.startswith("picture:"):
             # Kept as they are: nothing is parsed that would need the wall.
             return read_file(data, name)
-        # DICOM alone pays for loading pydicom.
-        room = IMAGING if found in ("dicom", "zip") else READING
-        return self._ask(room, data, name)
+        return self._ask(_room(found, data), data, name)
 
     def _ask(self, room: str, data: bytes, name: str) -> list[Read]:
+        answer, files = self._answer(room, data, name)
+        if isinstance(answer, dict) and "wants" in answer and room == READING:
+            answer, files = self._answer(PAGES, data, name)
+        return _answered(answer, files, data)
+
+    def _answer(self, room: str, data: bytes, name: str) -> tuple[Any, list[bytes]]:
         from vault.quarantine import Quarantine
 
         worker = self._workers.get(room)
         if worker is None:
             worker = self._workers[room] = Quarantine(room=room, seconds=SECONDS, memory=MEMORY, limit=MAX_MESSAGE)
         try:
-            answer, files = worker.run("read", name, (data,))
+            return worker.run("read", name, (data,))
         except ForeignChange as failure:
             raise InputRefused(
                 "the file could not be read in the time and memory that a file may take",
                 hint="Nothing of it was kept. It may be damaged, or made to do harm.",
             ) from failure
-        return _answered(answer, files, data)
 
     def __enter__(self) -> Readers:
         return self
@@ -138,6 +144,13 @@ class Readers:
     ) -> None:
         for worker in self._workers.values():
             worker.close()
+
+
+def _room(found: str, data: bytes) -> str:
+    """Which worker: DICOM alone pays for loading pydicom, files that carry PDF for its library."""
+    if found in ("dicom", "zip"):
+        return IMAGING
+    return PAGES if found == "pdf" or any(mark in data for mark in _PDF_MARKS) else READING
 
 
 def _answered(answer: Any, files: list[bytes], data: bytes) -> list[Read]:

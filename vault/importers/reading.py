@@ -69,7 +69,7 @@ def clean(value: object, limit: int = MAX_FIELD) -> str:
     """Text on one line without control characters or direction overrides."""
     if value is None:
         return ""
-    if isinstance(value, str) and value.isprintable() and len(value) <= limit:
+    if isinstance(value, str) and len(value) <= limit and value.isprintable():
         # Printable text has no control characters and no white space but the plain one: nearly every value.
         return " ".join(value.split()) if "  " in value or value[:1] == " " or value[-1:] == " " else value
     text = _CONTROL.sub("", str(value)[: limit * 4])

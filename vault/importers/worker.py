@@ -1,16 +1,18 @@
 """The importers' task for the limited worker (vault/quarantine.py), with everything loaded that reading may need.
 
-Once the worker runs it can open nothing: libraries, codecs and lists are loaded here, by importing this module.
+Once the worker runs it can open nothing: libraries, codecs and lists are loaded here, by importing this module. Only
+files with PDF in them pay for its library: see worker_pages.py.
 """
 
 from __future__ import annotations
 
 import codecs
+import gc
 import mimetypes
+import sys
 from typing import TYPE_CHECKING, Any
 
 import lxml.etree  # noqa: F401
-import pypdfium2  # noqa: F401
 
 from vault import terminology
 from vault.errors import InputRefused
@@ -58,10 +60,19 @@ terminology.warm()
 def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
     """A file's name and bytes to its documents; the file itself is not sent back, an empty one stands for it."""
     (data,) = parts
+    # With None in its place, asking for a library that was not loaded fails at once and touches no file.
+    sys.modules.setdefault(pdf.LIBRARY, None)  # type: ignore[arg-type]
+    gc.disable()  # nothing that reading makes goes in circles: looking for them is a tenth of the time
     try:
         reads = read_file(data, str(value))
     except InputRefused as refused:
         return {"refused": str(refused), "hint": refused.hint}, []
+    except ModuleNotFoundError as missing:
+        if missing.name != pdf.LIBRARY:
+            raise
+        return {"wants": "pages"}, []
+    finally:
+        gc.enable()
     own = sha256(data)
     plain, files = [], []
     for read in reads:

@@ -1,4 +1,4 @@
-"""The importers' worker with pydicom loaded, where it is installed."""
+"""The importers' worker with pydicom, where it is installed, and the PDF library loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 from contextlib import suppress
 
 from vault.importers import dicom  # noqa: F401
-from vault.importers.worker import TASKS
+from vault.importers.worker_pages import TASKS
 
 with suppress(ModuleNotFoundError):
     import pydicom.charset

@@ -120,6 +120,30 @@ class Store:
             if wrote and self.after_commit is not None:
                 self.after_commit()
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that may fail alone: what it wrote is taken back, and the transaction goes on."""
+        with self._lock:
+            if not self._depth:
+                with self.transaction():
+                    yield
+                return
+            name, failed = f"part_{self._depth}", self._failed
+            with _mapped():
+                self._connection.execute(f"SAVEPOINT {name}")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                with _mapped():
+                    self._connection.execute(f"ROLLBACK TO {name}")
+                self._failed = failed
+                raise
+            finally:
+                self._depth -= 1
+                with suppress(sqlcipher.Error):
+                    self._connection.execute(f"RELEASE {name}")
+
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         with self._lock, _mapped():
             found: list[Row] = self._opened().execute(sql, params).fetchall()

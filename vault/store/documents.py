@@ -355,7 +355,9 @@ _SEARCHED = ("label", "substance", "code", "dose", "value", "unit", "reaction", 
 
 
 def _words(state: State) -> str:
-    return words.fold(readable(state))
+    """Every word once: the index holds no places and no counts, so a repetition adds nothing but work."""
+    each = dict.fromkeys(readable(state).split())
+    return " ".join(dict.fromkeys(words.fold(" ".join(each)).split()))
 
 
 def _columns(state: State) -> tuple[str, ...]:

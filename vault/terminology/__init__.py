@@ -27,6 +27,10 @@ _SALTS = frozenset({
     "monohydrate", "dihydrate", "trihydrate", "anhydre", "anhydrous", "de", "d", "du", "tablet",
     "oral", "capsule",
 })  # fmt: skip
+_LISTS = (
+    "JDV_J07_XdsTypeCode_CISIS.tsv", "JDV_J66_TypeCode_DMP.tsv", "JDV_J57_ClassCode_DMP_and_J06.tsv",
+    "JDV_J08_XdsConfidentialityCode_CISIS.tsv", "class_of_type.tsv", "antithrombotics.tsv", "bdpm_2022-06.tsv.gz",
+)  # fmt: skip
 _ATC = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d|[A-Z]\d\d[A-Z]{0,2}")
 _NOT_SYSTEMIC = re.compile(r"\b(gel|creme|pommade|emplatre|tissugel|collyre|cream|ointment|patch)\b")
 
@@ -120,12 +124,9 @@ def is_atc(code: str) -> bool:
 
 
 def warm() -> None:
-    """Reads every list now, for a process that can open no file later."""
-    _types()
-    _bdpm()
-    _antithrombotics()
-    for name in ("JDV_J57_ClassCode_DMP_and_J06.tsv", "JDV_J08_XdsConfidentialityCode_CISIS.tsv", "class_of_type.tsv"):
-        _table(name)
+    """Reads the files of every list now, for a process that can open none later; what is in them, when asked."""
+    for name in _LISTS:
+        _file(name)
 
 
 def _one_key(part: str) -> str:
@@ -168,8 +169,12 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
-    text = (files("vault.terminology") / "data" / name).read_text(encoding="utf-8")
-    return iter(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
+    return iter(csv.DictReader(io.StringIO(_file(name).decode()), delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (files("vault.terminology") / "data" / name).read_bytes()
 
 
 def _medicine(code: str) -> tuple[str, str]:
@@ -190,9 +195,8 @@ def _substance_words() -> frozenset[str]:
 @cache
 def _bdpm() -> dict[str, tuple[str, str]]:
     """CIS (8 digits) and CIP7 (the significant digits of a CIP13) to (label, substances)."""
-    packed = (files("vault.terminology") / "data" / "bdpm_2022-06.tsv.gz").read_bytes()
     found: dict[str, tuple[str, str]] = {}
-    for line in gzip.decompress(packed).decode().splitlines()[1:]:
+    for line in gzip.decompress(_file("bdpm_2022-06.tsv.gz")).decode().splitlines()[1:]:
         cis, label, substances, packs = line.split("\t")
         found[cis] = medicine = (label.strip(), substances.strip())
         for pack in packs.split():
