@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vault import Document, Entry, Vault
-from vault.errors import NotFound, StorageFailed, VaultLocked
+from vault import Attachment, Document, Entry, Vault
+from vault.errors import InputRefused, NotFound, StorageFailed, VaultLocked
+from vault.record import sha256_of
 from vault.store import timeline, words
 from vault.store.connection import Store, schema_files
 
@@ -31,6 +32,10 @@ def put(store: Store, name: str) -> None:
 
 def names(store: Store) -> list[str]:
     return [row[0] for row in store.rows("SELECT name FROM secret ORDER BY name")]
+
+
+def attachment_of(data: bytes) -> Attachment:
+    return Attachment(sha256_of(data), "text/plain", len(data), "a.txt")
 
 
 def test_the_settings_are_the_measured_ones(store: Store) -> None:
@@ -340,3 +345,47 @@ def test_late_changes_of_an_ended_epoch_stay_in_its_archive(vault: Vault) -> Non
     vault.add_entry(section, "medication", {"label": "x"})
     assert vault.documents.epoch(section) == 1
     assert vault.store.row("SELECT count(*), max(author), max(epoch) FROM change") == (1, vault.holder_name, 1)
+
+
+def test_a_part_of_a_transaction_fails_alone(vault: Vault) -> None:
+    """Whatever was written in the part is gone, with its search row; the rest is committed."""
+    with vault.batch() as batch:
+        kept = batch.add(Document(title="Gardé"))
+        with pytest.raises(InputRefused), batch.part():
+            batch.add(Document(title="Perdu", attachments=(attachment_of(b"x"),)), {sha256_of(b"x"): b"x"})
+            raise InputRefused("not this one")
+        with batch.part():
+            after = batch.add(Document(title="Après"))
+    assert [item.id for item in vault.list().documents] == [after, kept]
+    assert not vault.search("perdu")
+    assert not list((vault.path / "attachments").iterdir())
+
+
+def test_a_batch_that_fails_leaves_nothing(vault: Vault) -> None:
+    with pytest.raises(KeyError), vault.batch() as batch:
+        batch.add(Document(title="Un", attachments=(attachment_of(b"x"),)), {sha256_of(b"x"): b"x"})
+        raise KeyError
+    assert vault.count() == 0
+    assert not list((vault.path / "attachments").iterdir())
+
+
+def test_a_savepoint_of_its_own_is_a_transaction(vault: Vault) -> None:
+    with pytest.raises(KeyError), vault.store.savepoint():
+        vault.set_meta("probe", "x")
+        raise KeyError
+    assert vault.meta("probe") == ""
+    with vault.store.savepoint():
+        vault.set_meta("probe", "y")
+    assert vault.meta("probe") == "y"
+
+
+def test_a_failed_part_does_not_poison_the_transaction_but_a_failed_inner_transaction_does(vault: Vault) -> None:
+    with vault.store.transaction():
+        vault.set_meta("outer", "1")
+        with pytest.raises(KeyError), vault.store.savepoint(), vault.store.transaction():
+            vault.set_meta("inner", "1")
+            raise KeyError
+    assert (vault.meta("outer"), vault.meta("inner")) == ("1", "")
+    inner = pytest.raises(KeyError)
+    with pytest.raises(StorageFailed), vault.store.transaction(), inner, vault.store.transaction():
+        raise KeyError
