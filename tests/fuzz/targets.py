@@ -26,7 +26,7 @@ from tests.fuzz import relaying
 from tests.fuzz.mutator import mutate, mutate_text, mutate_tree
 from tui.vector_formats import FORMATS
 from tui.vectors import Given
-from vault import certificate, channel, chunk, deposit, encoding, grant, identity, opening, roster
+from vault import authority, certificate, channel, chunk, deposit, encoding, grant, identity, log, opening, roster
 from vault.errors import Malformed
 from vault.primitives import hash32, pad, seal_box, unpad
 from vault.shape import check_state, to_document
@@ -53,7 +53,8 @@ FIELDS = {
     "encoding": ("data", 130), "padding": ("padded", 60), "page": ("data", 60), "address": ("text", 40),
     "checkpoint": ("data", 30), "receipt": ("data", 30), "history": ("data", 10), "relay-opening": ("data", 60),
     "opening-request": ("data", 60), "card": ("data", 40), "card-text": ("text", 20), "authority": ("data", 20),
-    "certificate": ("data", 5), "roster": ("data", 20), "channel-body": ("data", 60), "change": ("data", 60),
+    "certificate": ("data", 5), "bulletin": ("bulletins", 5),
+    "roster": ("data", 20), "channel-body": ("data", 60), "change": ("data", 60),
     "stream": ("chunks", 20), "box": ("box", 20), "sealed": ("sealed", 10), "envelope": ("data", 20),
     "keyslots": ("file", 8), "attachment": ("file", 4), "recovery-words": ("words", 8), "role": ("role", 10),
     "release": ("sealed", 8), "opening-entry": ("entry", 8), "grant": ("sealed", 4), "renewal": ("sealed", 4),
@@ -143,9 +144,15 @@ RENEWAL = {
 }  # fmt: skip
 
 
+def _certificate(rng: Random) -> bytes:
+    """The only one of its log."""
+    made = _statement(rng, "certificate", CERTIFICATE, AUTHORITY_KEY)[: authority.MAX_STATEMENT]
+    head = log.make_head(AUTHORITY_KEY, 1, log.derive_root([log.derive_leaf(made)]), NOW)
+    return certificate.make_logged(made, head, 0, [])
+
+
 def _run_certificate(data: bytes) -> None:
-    authority = certificate.read_authority(AUTHORITY)
-    read = certificate.read_certificate(data, authority)
+    read = certificate.read_certificate(data, certificate.read_authority(AUTHORITY))
     card = identity.read_card(signed("card", card_fields(DOCTOR), DOCTOR.sign))
     certificate.check_certificate(read, card, NOW)
     certificate.check_role(read.role)
@@ -438,7 +445,7 @@ def _all() -> Sequence[Target]:
         Target("entry", 6, _entry, _run_entry),
         Target("card", 10, card, identity.read_card),
         Target("authority", 10, _by("authority", lambda: ORDER, AUTHORITY_KEY), certificate.read_authority),
-        Target("certificate", 4, _by("certificate", lambda: CERTIFICATE, AUTHORITY_KEY), _run_certificate),
+        Target("certificate", 4, _certificate, _run_certificate),
         Target("package", 6, _package, lambda data: grant.open_package(data, DOCTOR, NOW)),
         Target("renewal", 6, _by("renewal", lambda: RENEWAL, HOLDER.sign), _run_renewal),
         Target("deposit", 4, _by("deposit", make_deposits.deposit_fields, DOCTOR.sign), _run_deposit),

@@ -382,12 +382,15 @@ def _list() -> Iterator[Mutation]:
 MUTATIONS = tuple(_list())
 
 
-def fails(root: Path, test: str) -> bool:
-    """Whether this test fails in the tree at `root`. A test that cannot be found has not failed."""
+PASSES, FAILS = 0, 1  # how pytest ends; anything else is no verdict
+
+
+def verdict(root: Path, test: str) -> str:
+    """What this test says in the tree at `root`."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=120", test]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode == 1
+    return {FAILS: "fails", PASSES: "STILL PASSES"}.get(done.returncode, f"DID NOT RUN\n{done.stdout[-1500:]}")
 
 
 def main(words: list[str]) -> int:
@@ -401,11 +404,10 @@ def main(words: list[str]) -> int:
             mutation.apply(root)
             for test in mutation.tests:
                 began = time.perf_counter()
-                failed = fails(root, test)
-                ran, survived = ran + 1, survived + (not failed)
-                verdict = "fails" if failed else "STILL PASSES"
+                said = verdict(root, test)
+                ran, survived = ran + 1, survived + (said != "fails")
                 spent = time.perf_counter() - began
-                print(f"{mutation.name:46} {test.rpartition('::')[2]:70} {verdict} {spent:5.1f} s", flush=True)
+                print(f"{mutation.name:46} {test.rpartition('::')[2]:70} {spent:5.1f} s {said}", flush=True)
             (root / mutation.file).write_text(kept)
     print(f"{len(chosen)} checks taken out one at a time, {ran} tests run, {ran - survived} failed as they must")
     return 1 if survived or not chosen else 0

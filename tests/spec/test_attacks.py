@@ -19,7 +19,8 @@ WANTED = (
     "each signature under every other context", "replayed envelope", "delayed envelope", "reflected envelope",
     "self-addressed", "re-sealed grant", "rollback of vault", "rollback of relay", "forked relay", "withheld tail",
     "equivocating device", "CRDT panic and bomb", "concurrent revoke and write", "release after the end", "role denied",
-    "expired certificate", "wrong-name certificate", "unknown or lower suite", "low-order keys", "canary strings",
+    "expired certificate", "wrong-name certificate", "revoked certificate",
+    "unknown or lower suite", "low-order keys", "canary strings",
     "terminal escape sequences in names and notes",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, card_fields, signed
 from sync import wire
 from tests.stage import Stage, details
-from vault import bulletin, certificate, deposit, grant, identity, log, opening, primitives, roster, statement
+from vault import bulletin, certificate, deposit, grant, log, opening, primitives, roster, statement
 from vault.authority import Office
 from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, LOGGED, make_authority, make_logged
 from vault.encoding import Shape
@@ -394,6 +394,7 @@ def test_each_signature_under_every_other_context() -> None:
 def test_a_statement_under_another_name() -> None:
     """Relabelled, a statement is no statement of that type: neither its shape nor its signature fit."""
     made = {"card": card_bytes(), "authority": make_authority("Ordre", ORDER, NOW), "roster": roster_bytes()}
+    assert set(SHAPES) == set(TYPES)
     for kind, data in made.items():
         outer = Shape("statement", statement._FIELDS, 1 << 20).decode(data)
         for other, shape in SHAPES.items():
@@ -560,4 +561,3 @@ SHAPES = {
     "renewal": grant.RENEWAL, "opening-statement": opening.STATEMENT, "deposit": deposit.DEPOSIT,
     "roster": roster.ROSTER, "log-head": log.HEAD, "revocations": bulletin.REVOCATIONS,
 }  # fmt: skip
-assert set(SHAPES) == set(TYPES) and identity.CARD is CARD
