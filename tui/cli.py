@@ -65,7 +65,7 @@ VERBS = (
     Entry("meds", "reading", N_("treatments, also as a list before surgery")),
     Entry("profile", "reviewing", N_("the health profile: each fact once, with its sources")),
     Entry("review", "reviewing", N_("contradictions, repeated examinations, what a patient forgot to mention")),
-    Entry("export", "reading", N_("a document, an attachment or the card as a file")),
+    Entry("export", "exporting", N_("a document, a file of it, the card, or the whole record")),
     Entry("card", "people", N_("your contact card")),
     Entry(
         "professional",

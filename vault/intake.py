@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -155,7 +156,7 @@ def _take(
             return
         warnings.append(f"{wrong}, taken as asked")
     document = read.document
-    known = vault.find_source(document.source_id)
+    known = vault.find_source(document.source_id) or _own(vault, document.source_id)
     if known is not None and not _same(vault.read(known), read):
         # One identifier on two different documents happens (copied templates): nothing is dropped for it.
         document = replace(document, source_id=f"{document.source_id}#{_fingerprint(read)}")
@@ -166,6 +167,12 @@ def _take(
         return
     report.documents.append(document if dry_run else document.with_id(batch.add(document, read.files)))
     report.warnings += [f"{name}: {warning}" for warning in warnings]
+
+
+def _own(vault: Vault, source_id: str) -> str | None:
+    """The document of this very vault that an export of it names."""
+    found = re.fullmatch(r"elpis:([0-9a-f]{32})", source_id)
+    return found.group(1) if found and vault.documents.exists(found.group(1)) else None
 
 
 def _about_holder(vault: Vault, read: Read) -> bool:

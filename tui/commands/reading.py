@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui import files, render, shapes
-from tui.asking import UsageError
+from tui import render, shapes
 from tui.language import _, ngettext
 from tui.session import Session, Verb, rfc3339
 
 if TYPE_CHECKING:
-    from vault import Vault
-    from vault.document import Document
+    pass
 
 PAGE = 500
 
@@ -130,61 +126,9 @@ def _copied(count: int, *, rehearsed: bool) -> str:
     ).format(n=count)
 
 
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar=_("ID|card"), help=_("a document, or the word card"))
-    parser.add_argument(
-        "--attachment", metavar="SHA256", help=_("this attachment of it (the beginning of its SHA-256 is enough)")
-    )
-    parser.add_argument("--out", metavar=_("FILE"), help=_("where to; without it, a document goes to stdout as JSON"))
-
-
-def _export(session: Session) -> int:
-    from tui.commands import people
-
-    args = session.args
-    with session.vault() as vault:
-        if args.what == "card":
-            if not args.out:
-                raise UsageError(_("Say where the card goes: --out FILE."))
-            return people.write_card(session, vault, Path(args.out))
-        document = vault.read(vault.find(args.what))
-        if args.attachment is None:
-            return _export_json(session, document)
-        return _export_attachment(session, vault, document)
-
-
-def _export_json(session: Session, document: Document) -> int:
-    if not session.args.out:
-        session.give_json(shapes.document(document))
-        return 0
-    import json
-
-    text = json.dumps(shapes.document(document), ensure_ascii=False, indent=1) + "\n"
-    files.write_private(Path(session.args.out), [text.encode("utf-8", "backslashreplace")])
-    data = {"file": session.args.out, "document": document.id}
-    session.give(data, _("Written: {file}").format(file=session.args.out))
-    return 0
-
-
-def _export_attachment(session: Session, vault: Vault, document: Document) -> int:
-    from vault.errors import NotFound
-
-    wanted = session.args.attachment.lower()
-    found = [file for file in document.attachments if file.sha256.startswith(wanted)]
-    if len(found) != 1:
-        raise NotFound(session.args.attachment)
-    # The name came from outside: its last part alone, and never one that hides.
-    name = os.path.basename(render.clean(found[0].name).replace("\\", "/")).lstrip(".")
-    target = session.args.out or name or found[0].sha256
-    files.write_private(Path(target), vault.attachment(document.id, found[0].sha256))
-    session.give({"file": target, **shapes.attachment(found[0])}, _("Written: {file}").format(file=target))
-    return 0
-
-
 VERBS = {
     "list": Verb(_list_arguments, _list),
     "search": Verb(_search_arguments, _search),
     "show": Verb(_show_arguments, _show),
     "meds": Verb(_meds_arguments, _meds, writes=True),
-    "export": Verb(_export_arguments, _export),
 }

@@ -36,15 +36,19 @@ WIDTH = A4[0] - 36 * mm - 12  # the frame of a page keeps 6 points on each side
 # Free fonts that know more letters than the built-in ones; the first that this system has is put into the file.
 _FONTS = (("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"), ("LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf"))
 _GREY, _PALE = colors.HexColor("#555555"), colors.HexColor("#eeeeee")
+BOLD = "\x02"  # no text from outside keeps this character
 Piece = Any  # a flowable of reportlab, which has no types
 
 
 def shown(text: object, limit: int = 2000) -> str:
     """Text from outside as it may stand in a paragraph: on one line, escaped, in letters that the font has."""
+    return escape(shown_plain(text, limit))
+
+
+def shown_plain(text: object, limit: int = 2000) -> str:
+    """The same where nothing reads markup."""
     one = clean(text, limit)
-    if not _embedded():
-        one = one.encode("cp1252", "replace").decode("cp1252")
-    return escape(one)
+    return one if _embedded() else one.encode("cp1252", "replace").decode("cp1252")
 
 
 def title(text: str, below: str = "") -> list[Piece]:
@@ -78,7 +82,7 @@ def steps(texts: Sequence[str]) -> Piece:
 def rows(head: Sequence[str], lines: Sequence[Sequence[str]], widths: Sequence[float]) -> Piece:
     """A table with a heading that is repeated on every page. `widths` are parts of the page's width.
 
-    A cell that begins with `!` is printed bold.
+    A cell that begins with BOLD is printed so.
     """
     cells: list[list[Piece]] = [[Paragraph(f"<b>{shown(name)}</b>", _style("cell")) for name in head]]
     for texts in lines:
@@ -145,14 +149,14 @@ def together(pieces: Sequence[Piece]) -> Piece:
     return KeepTogether(list(pieces))
 
 
-def write(target: IO[bytes], name: str, pieces: Sequence[Piece], foot: str, page_of: str, *, language: str) -> None:
-    """The pages as a PDF. `page_of` says "page {n}"; `foot` stands on every one."""
+def write(target: IO[bytes], name: str, pieces: Sequence[Piece], foot: str, page_of: str, *, language: str) -> int:
+    """The pages as a PDF, and how many they are. `page_of` says "page {n}"; `foot` stands on every one."""
 
     def below(canvas: Any, _document: object) -> None:
         canvas.setFont(_names()[0], 7.5)
         canvas.setFillColor(_GREY)
-        canvas.drawString(18 * mm, 10 * mm, foot)
-        canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, page_of.format(n=canvas.getPageNumber()))
+        canvas.drawString(18 * mm + 6, 10 * mm, shown_plain(foot))
+        canvas.drawRightString(A4[0] - 18 * mm - 6, 10 * mm, page_of.format(n=canvas.getPageNumber()))
 
     document = SimpleDocTemplate(
         target, pagesize=A4, leftMargin=18 * mm, rightMargin=18 * mm, topMargin=15 * mm, bottomMargin=17 * mm,
@@ -160,10 +164,11 @@ def write(target: IO[bytes], name: str, pieces: Sequence[Piece], foot: str, page
     )  # fmt: skip
     draw: Callable[[Any, object], None] = below
     document.build(list(pieces), onFirstPage=draw, onLaterPages=draw)
+    return int(document.page)
 
 
 def _cell(text: str) -> str:
-    return f"<b>{shown(text[1:])}</b>" if text.startswith("!") else shown(text)
+    return f"<b>{shown(text)}</b>" if text.startswith(BOLD) else shown(text)
 
 
 def _padded(millimetres: float) -> list[tuple[Any, ...]]:

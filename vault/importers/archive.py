@@ -112,12 +112,15 @@ class Archive:
 
 def read(data: bytes, name: str) -> list[Read]:
     """Every document in the archive."""
-    from vault.importers import apple_health, other, xdm
+    from vault.importers import apple_health, elpis_export, other, xdm
 
     archive = Archive(data)
     lower = [path.lower() for path in archive.names()]
     if any(path in _OFFICE for path in lower):
         return other.read_file(data, name)
+    record = elpis_export.find_record(archive)
+    if record is not None:
+        return elpis_export.read(archive, record)
     export = apple_health.find_export(archive)
     if export is not None:
         return apple_health.read_archive(archive, export, data, name)

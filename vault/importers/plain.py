@@ -22,7 +22,9 @@ MEMORY = 500 << 20
 MAX_MESSAGE = 1 << 30
 READING, PAGES = "vault.importers.worker", "vault.importers.worker_pages"
 IMAGING = "vault.importers.worker_imaging"
-_HEADER = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "source_id", "text")
+_HEADER = (
+    "kind", "title", "type_code", "class_code", "date", "author", "confidentiality", "language", "source_id", "text",
+)  # fmt: skip
 _ENTRY_FIELDS, _FIELD_TYPES = frozenset(ENTRY_FIELDS), {str, bool}
 _PDF_MARKS = (b"application/pdf", b"JVBERi0")  # named, or its first bytes in base64
 _SUBJECT = ("family", "given", "birth")

@@ -20,6 +20,7 @@ from vault.importers import (  # noqa: F401
     apple_health,
     archive,
     cda,
+    elpis_export,
     fhir,
     fhir_xml,
     hl7v2,
