@@ -50,7 +50,8 @@ class Archive:
             raise InputRefused(f"the archive cannot be opened: {failure}") from failure
         if len(members) > MAX_MEMBERS:
             raise InputRefused("the archive holds too many files", limit=MAX_MEMBERS)
-        self.members = [item for item in members if not item.is_dir() and not _is_litter(item.filename)]
+        named = [item for item in members if item.filename]  # zipfile takes a member without a name, and trips over it
+        self.members = [item for item in named if not item.is_dir() and not _is_litter(item.filename)]
         self._left = MAX_TOTAL
 
     def names(self) -> list[str]:
