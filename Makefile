@@ -1,7 +1,7 @@
 # Elpis. `make demo` tells the whole story; `make test` proves it. Nothing here needs root.
 # PYTHON=/path/to/python3.12 chooses an interpreter when none of python3.12, python3.11, python3 fits.
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench simulate lock clean
 .DEFAULT_GOAL := demo
 
 export PYTHON
@@ -25,6 +25,10 @@ lint: ## style, types, and who may import whom
 bench: ## one table of measured ratios; ARGS="--quick" or "--only NAME"
 	@.requirements/install dev
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
+
+simulate: ## many seeded lives of a record, its readers and a relay in good or bad hands; ARGS="--seeds 1..10000"
+	@.requirements/install dev
+	@.venv/bin/python -m tests.simulation.exchange $(or $(ARGS),--seeds 1..10000)
 
 lock: ## writes .requirements/*.txt from pyproject.toml; ARGS="--upgrade" takes newer versions
 	@.requirements/lock $(ARGS)

@@ -18,9 +18,9 @@ from sync.pulling import PAGE, Pull
 from sync.pushing import FOR_GOOD, Progress, Push
 from sync.relays import Relays
 from sync.report import Event, Report
-from sync.wire import Message
+from sync.wire import Checkpoint, Message
 from vault.document import Document
-from vault.errors import AccessEnded, NotFound, TooLarge, VerificationFailed
+from vault.errors import AccessEnded, NotFound, RelayContradiction, TooLarge, VerificationFailed
 from vault.feeding import Fetch
 from vault.identity import Card
 from vault.opening import MAX_TAGS
@@ -189,10 +189,25 @@ class Exchange:
                 if refusal.status in CLOSED:
                     raise AccessEnded("this document is closed to you now") from refusal
                 raise
-            seen = follow(seen, messages, checkpoint)
+            try:
+                seen = self._follow(mailbox, seen, messages, checkpoint)
+            except RelayContradiction as failure:
+                self._outbox.contradiction(mailbox, failure)
+                raise
             found += messages
             if seen.count >= checkpoint.count:
+                self._outbox.followed(mailbox, checkpoint)
+                self._outbox.forget_links(mailbox, checkpoint)
                 return found, seen
+
+    def _follow(self, mailbox: bytes, seen: Seen, messages: Sequence[Message], checkpoint: Checkpoint) -> Seen:
+        """As `follow`; and the relay may not contradict what it signed when this document was last open here."""
+        self._outbox.check_tail(mailbox, checkpoint)
+        chain = seen.chain
+        for message in messages:
+            chain = wire.extend_chain(chain, message.index, message.time, message.body_hash)
+            self._outbox.check_link(mailbox, message.index, chain, checkpoint)
+        return follow(seen, messages, checkpoint)
 
     def fetch(
         self,

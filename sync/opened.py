@@ -27,10 +27,10 @@ from vault.errors import (
     RightMissing,
     VerificationFailed,
 )
-from vault.late import fitted, touched
+from vault.late import Late, touched, write_again
 from vault.outbox import Outbox
 from vault.primitives import make_id, make_key
-from vault.replica import Edit, conflicts, edit, flatten
+from vault.replica import Change, Edit, conflicts, edit, flatten
 from vault.shape import to_document
 from vault.store.mailboxes import MailboxStore
 from vault.visiting import Unlocked
@@ -48,6 +48,7 @@ class OpenDocument:
         self._vault = vault
         self._unlocked = unlocked
         self._actor = make_id()
+        self._branch = make_id()  # under which former drafts are written again
         self._channel = replace(vault.visiting.channel(unlocked), own=self._actor)
         self._seen = Seen()
         self._links = [ZERO]  # the channel's chain at every position
@@ -121,14 +122,20 @@ class OpenDocument:
         self._seen, self._links, self.offline = Seen(), [ZERO], False
 
     def write_again(self) -> None:
-        """What this device wrote into an earlier epoch and the relay did not take, into this one."""
+        """What this device wrote into an earlier epoch and the relay did not take, into this one.
+
+        It is written on the edition: what others wrote in this epoch meanwhile stands beside it as a conflict.
+        """
         with self._exchange.lock:
             for draft in self._outbox.drafts(self._unlocked.visit, self._unlocked.item):
                 kept = json.loads(draft.edits)
                 edits: list[Edit] = [(op, tuple(path), *value) for op, path, *value in kept["edits"]]
                 with self._vault.store.transaction():
                     if self.right == "edit":
-                        self._write(fitted(edits, kept["whole"], flatten(self._channel.save)))
+                        late = Late(tuple(edits), (), kept["whole"])
+                        again = write_again(self._channel.save, self._actor, self._branch, late)
+                        if again.late is not None:
+                            self._send(again.save, again.late, edits)
                     self._outbox.drop_draft(draft)
             self._exchange.push()
 
@@ -190,6 +197,10 @@ class OpenDocument:
         save, change = edit(self._channel.save, self._actor, edits)
         if change is None:
             return False
+        self._send(save, change, edits)
+        return True
+
+    def _send(self, save: bytes, change: Change, edits: list[Edit]) -> None:
         me, device, now = self._vault.identity.sign, self._vault.device_id, int(self._vault.clock())
         item, content, own = self._unlocked.item, self._unlocked.content, own_sender_key(me.public, device)
         if content.append is None:
@@ -218,9 +229,8 @@ class OpenDocument:
             self._vault.visiting.rewrite_kept(self._unlocked, save)
         self._channel.save = save
         self._channel.senders[own] = (seq + 1, head)
-        self._channel.actors[self._actor] = me.public
+        self._channel.actors[change.actor] = me.public
         self._names[change.hash] = (self._vault.identity.name, now)
-        return True
 
     def attachment(self, sha256: str) -> Iterator[bytes]:
         """The file's bytes, fetched sealed, opened chunk by chunk; the sealed copy is removed afterwards."""
@@ -294,6 +304,9 @@ class OpenDocument:
         if max(self._vault.clock(), opened + monotonic() - then) >= self.until:
             self.close()
             self._vault.visiting.close_ended()
+            raise AccessEnded("this grant is over", until=self.until)
+        if not self._vault.visiting.is_open(self._unlocked.visit.number):
+            self.close()
             raise AccessEnded("this grant is over", until=self.until)
         if not self._channel.save and self._seen.count:
             raise AccessEnded("this document was closed", until=self.until)

@@ -103,6 +103,7 @@ class Pull:
             self._take(mailbox, seen, messages, checkpoint, report)
             seen = after
             if seen.count >= checkpoint.count:
+                self._outbox.followed(mailbox.address, checkpoint)
                 break
         if mailbox.kind == "inbox" and seen.count > mailbox.count:
             client.trim(mailbox.address, mailbox.owner, seen.count)
@@ -186,6 +187,7 @@ class Pull:
         seen = Seen(given.count, given.chain)
         while True:
             entries, checkpoint = client.trace(given.number, given.owner, seen.count)
+            self._outbox.check_tail(given.number, checkpoint)
             seen = follow(seen, entries, checkpoint)
             kept = [(entry.index, entry.time, entry.body) for entry in entries]
             for line in self._vault.sharing.journal.take(given.number, kept, seen.count, seen.chain):
@@ -193,6 +195,7 @@ class Pull:
                 report.events.append(Event(kind, given.name, line.document_id, line.document, line.time, line.detail))
             report.pulled += len(entries)
             if seen.count >= checkpoint.count:
+                self._outbox.followed(given.number, checkpoint)
                 return
 
 

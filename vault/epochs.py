@@ -61,14 +61,19 @@ class Epochs:
         self._mailboxes = MailboxStore(vault.store)
         self._outbox = OutboxStore(vault.store)
 
-    def start(self, document_id: str, members: Sequence[Member], relay: str) -> Started:
-        """Close the document's channel, if it has one, and open the next with `members`. One transaction."""
+    def start(self, document_id: str, members: Sequence[Member], relay: str, *, need_files: bool = False) -> Started:
+        """Close the document's channel, if it has one, and open the next with `members`. One transaction.
+
+        With `need_files`, InputRefused when a file of the document is lost. An end or an exchange never needs them.
+        """
         document, me = bytes.fromhex(document_id), self._vault.identity
         address, owner, append, key = make_key(), make_key(), make_key(), make_key()
         tokens = _tokens(append, members)
         with self._store.transaction():
             self._close_channel(document)
             state = self._documents.flat(document_id)
+            if need_files and (lost := self._lost_file(state["attachments"])):
+                raise InputRefused("a file of this document is missing here", sha256=lost)
             self._publish(document, state["attachments"], relay)
             actor = make_id()
             save, change = make(state, actor)
@@ -101,7 +106,11 @@ class Epochs:
     def publish(self, document_id: str, relay: str) -> None:
         """Give files that the holder attached to a shared document their place at the relay."""
         state = self._documents.flat(document_id)
-        unpublished = {sha256: fields for sha256, fields in state["attachments"].items() if not fields.get("blob")}
+        unpublished = {
+            sha256: fields
+            for sha256, fields in state["attachments"].items()
+            if not fields.get("blob") and not self._lost_file({sha256: fields})
+        }
         if not unpublished:
             return
         with self._store.transaction():
@@ -122,6 +131,13 @@ class Epochs:
         self._outbox.take_back_from(old.address)
         self._outbox.queue(old.relay, "close_mailbox", old.address, {"owner": old.owner, "purge": False}, urgent=True)
 
+    def _lost_file(self, attachments: Mapping[str, dict[str, Any]]) -> str | None:
+        """A file that is neither here nor at a relay. It holds up neither an exchange nor the end of an access."""
+        for sha256, fields in attachments.items():
+            if not fields.get("blob") and not self._vault.sealed_path(fields["sealed_sha256"]).exists():
+                return sha256
+        return None
+
     def _publish(self, document: bytes, attachments: Mapping[str, dict[str, Any]], relay: str) -> None:
         """Every file gets a place at the relay and a reading token of this epoch; the former token ends.
 
@@ -135,8 +151,6 @@ class Epochs:
                 arguments = {"owner": owner, "add": [_reading(token)], "remove": [old]}
                 self._outbox.queue(relay, "change_blob_tokens", address, arguments)
             elif not self._vault.sealed_path(fields["sealed_sha256"]).exists():
-                if not fields.get("blob"):
-                    raise InputRefused("a file of this document is missing here", sha256=sha256)
                 continue
             else:
                 address, owner = make_key(), make_key()

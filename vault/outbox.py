@@ -179,7 +179,7 @@ class Outbox:
 
     def expect(self, address: bytes, checkpoint: Signed) -> None:
         """The relay signed this of an own mailbox when it took a message: the pull must come to the same."""
-        if self._mailboxes.mailbox(address) is None:
+        if not self._mailboxes.knows(address):
             return
         self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
         self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
@@ -202,6 +202,15 @@ class Outbox:
         if known is not None and known[0] != chain:
             both = known[1] + checkpoint.encode()
             raise RelayContradiction("two histories signed by one relay", reason="fork", evidence=both.hex())
+
+    def followed(self, address: bytes, checkpoint: Signed) -> None:
+        """The whole history was followed to what the relay signed: its word is kept."""
+        if checkpoint.count:
+            self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
+
+    def forget_links(self, address: bytes, checkpoint: Signed) -> None:
+        """Of a granted document's channel the newest signed word is enough: the chain to it was followed."""
+        self._mailboxes.forget_links(address, checkpoint.count)
 
     def compare_seen(self, mailbox: bytes, seen: Sequence[tuple[bytes, int, bytes]], position: int) -> None:
         """What another device saw of this mailbox before it wrote must be what this one sees.

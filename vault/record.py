@@ -132,14 +132,16 @@ class Record:
             sync_files([written], written.parent)
         sha256 = str(fields.pop("sha256"))
         attachment = Attachment(sha256, media_type, int(str(fields["size"])), name)
-        try:
-            if sha256 in self.documents.flat(document_id)["attachments"]:
+        with self.store.transaction():
+            # The file goes only when nothing names it for certain: once the commit has begun, it stays.
+            try:
+                if sha256 in self.documents.flat(document_id)["attachments"]:
+                    written.unlink(missing_ok=True)
+                else:
+                    self.edit(document_id, [("set", ("attachments", sha256), fields)])
+            except BaseException:
                 written.unlink(missing_ok=True)
-                return attachment
-            self.edit(document_id, [("set", ("attachments", sha256), fields)])
-        except BaseException:
-            written.unlink(missing_ok=True)
-            raise
+                raise
         return attachment
 
     def attachment(self, document_id: str, sha256: str, *, progress: Progress | None = None) -> Iterator[bytes]:

@@ -230,7 +230,7 @@ class Sharing:
             members = [member for _, member in held]
             if joining is not None:
                 members.append(joining[document])
-            started[document] = self._epochs.start(document, members, relay)
+            started[document] = self._epochs.start(document, members, relay, need_files=joining is not None)
             for given, member in held:
                 renewed.setdefault(given.number, []).append((given, member, started[document]))
         for parts in renewed.values():

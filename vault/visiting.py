@@ -107,8 +107,10 @@ class Visiting:
         """The next epoch of documents of a grant that goes on."""
         number = renewal_number(statement)
         visit = self._grants.visit(number)
-        if visit is None or visit.state != "open":
-            raise NotFound("a renewal of a grant that is not open here")
+        if visit is None:
+            raise NotFound("a renewal of a grant that is unknown here")
+        if visit.state != "open":
+            raise Replayed("a renewal of a grant that is over")  # it was on its way when the grant ended
         renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
         check_renewal(renewal, {item.document: _granted(item) for item in self._grants.visit_items(number)})
         pairs = zip(renewal.items, renewal.wraps, strict=True)
@@ -202,6 +204,10 @@ class Visiting:
         """Whether a renewal came since: the document has a later epoch than the one that was opened."""
         items = {item.document: item for item in self._grants.visit_items(unlocked.visit.number)}
         return items[unlocked.item.document].epoch > unlocked.item.epoch
+
+    def is_open(self, number: bytes) -> bool:
+        """Whether this grant still goes on here: it may have ended while one of its documents was open."""
+        return self._grants.is_open(number)
 
     def channel(self, unlocked: Unlocked) -> Channel:
         """The channel of an opened document, to be followed from its edition."""

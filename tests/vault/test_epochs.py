@@ -188,3 +188,18 @@ def test_any_interleaving_converges_and_loses_nothing(vault_factory: Callable[..
         session.refresh()
         assert session.document.entries == held.entries
         assert [c.sides for c in session.document.conflicts] == [c.sides for c in held.conflicts]
+
+
+def test_a_lost_file_holds_up_neither_an_exchange_nor_the_end_of_an_access(parties: Parties) -> None:
+    letter = parties.letter()
+    _, _, first = parties.professional()
+    _, _, second = parties.professional("Petit Jean")
+    grant = parties.holder.sharing.grant(first, [letter], right="read", purpose="x", seconds=3600)
+    parties.holder.sharing.grant(second, [letter], right="read", purpose="x", seconds=3600)
+    parties.exchange.sync()
+    parties.holder.attach(letter, b"x" * 100, name="x", media_type="text/plain")
+    for path in (parties.holder.path / "attachments").iterdir():
+        path.unlink()
+    parties.exchange.sync()
+    assert parties.holder.sharing.revoke(grant.id).state == "revoked"
+    assert parties.exchange.sync().queued == 0

@@ -293,6 +293,9 @@ class GrantStore:
     def set_opened(self, number: bytes, document: bytes, now: int) -> None:
         self._store.run("UPDATE visit_item SET opened = ? WHERE number = ? AND document = ?", (now, number, document))
 
+    def is_open(self, number: bytes) -> bool:
+        return self._store.row("SELECT 1 FROM visit WHERE number = ? AND state = 'open'", (number,)) is not None
+
     def end_visit(self, number: bytes) -> list[bytes]:
         """Everything that could open it is wiped; the addresses of its mailboxes are returned, to be forgotten too."""
         self._store.run("UPDATE visit SET state = 'ended', half = NULL, reader = NULL WHERE number = ?", (number,))

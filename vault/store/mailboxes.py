@@ -112,6 +112,23 @@ class MailboxStore:
         )
         return (row[0], row[1]) if row else None
 
+    def knows(self, address: bytes) -> bool:
+        """Whether this is a mailbox of this vault, or the channel of a document that it was granted."""
+        found = self._store.row(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM mailbox WHERE address = ?1)"
+            " OR EXISTS (SELECT 1 FROM visit_item WHERE mailbox = ?1)",
+            (address,),
+        )
+        return found is not None
+
+    def links(self, address: bytes) -> dict[int, tuple[bytes, bytes]]:
+        """position -> (chain, signed checkpoint or b""), as far as this vault keeps them."""
+        rows = self._store.rows("SELECT position, chain, signed FROM link WHERE mailbox = ?", (address,))
+        return {row[0]: (row[1], row[2] or b"") for row in rows}
+
+    def forget_links(self, address: bytes, before: int) -> None:
+        self._store.run("DELETE FROM link WHERE mailbox = ? AND position < ?", (address, before))
+
     def writers(self, address: bytes) -> dict[bytes, tuple[str, str, str]]:
         """signing key -> (name, role, right)."""
         rows = self._store.rows('SELECT sign, name, role, "right" FROM writer WHERE mailbox = ?', (address,))

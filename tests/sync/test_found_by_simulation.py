@@ -1,0 +1,102 @@
+"""What the simulation (tests/simulation) found, each as a test of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sync.exchange import Exchange
+from tests.parties import Parties
+from vault import Document, Vault
+from vault.errors import AccessEnded, RelayContradiction
+from vault.store.outbox import OutboxStore
+
+DAY = 86_400
+
+
+@pytest.fixture
+def parties(vault_factory: Callable[..., Vault]) -> Parties:
+    return Parties(vault_factory)
+
+
+def grant(parties: Parties, document: str, name: str, seconds: int = DAY) -> tuple[Vault, Exchange, str]:
+    vault, exchange, person = parties.professional(name)
+    made = parties.holder.sharing.grant(person, [document], right="edit", purpose="avis", seconds=seconds)
+    parties.exchange.sync()
+    return vault, exchange, made.id
+
+
+def test_a_draft_written_again_stands_beside_what_others_wrote_since(parties: Parties) -> None:
+    """Seed 31: the author's own device wrote its draft over the newer value, as if it had read it."""
+    letter = parties.letter()
+    _, first, _ = grant(parties, letter, "Ndiaye Awa")
+    first.sync()
+    opened = first.open(letter)
+    grant(parties, letter, "Petit Jean")  # the next epoch; the first channel is closed
+    opened.write([("set", ("meta", "title"), "draft")])
+    parties.holder.amend(letter, {"title": "newer"})
+    parties.exchange.sync()
+    first.open(letter)
+    parties.exchange.sync()
+    (conflict,) = parties.holder.read(letter).conflicts
+    assert {side[:2] for side in conflict.sides} == {("draft", "Ndiaye Awa"), ("newer", "Martin Léa")}
+
+
+def test_a_document_that_is_still_open_takes_nothing_after_the_end(parties: Parties) -> None:
+    """Seed 37: what was written through an open document after its grant ended stayed in the grantee's vault."""
+    letter = parties.letter()
+    vault, exchange, grant_id = grant(parties, letter, "Ndiaye Awa")
+    exchange.sync()
+    opened = exchange.open(letter)
+    parties.holder.sharing.revoke(grant_id)
+    parties.exchange.sync()
+    with pytest.raises(AccessEnded):
+        exchange.open(letter)
+    with pytest.raises(AccessEnded):
+        opened.set_entry(None, "note", {"label": "after the end"})
+    assert vault.store.row("SELECT count(*) FROM draft") == (0,)
+
+
+def test_a_renewal_that_comes_after_the_end_is_no_evidence(parties: Parties) -> None:
+    """Seed 14: it was on its way when the grant ended, and was shown as an attack."""
+    letter = parties.letter()
+    vault, exchange, _ = grant(parties, letter, "Ndiaye Awa", seconds=3600)
+    grant(parties, letter, "Petit Jean")
+    parties.clock.now += 7200
+    assert [event.kind for event in exchange.sync().events] == ["grant-received"]
+    exchange.sync()
+    assert OutboxStore(vault.store).evidence() == []
+
+
+def test_a_grantee_notices_a_channel_that_was_rolled_back(parties: Parties) -> None:
+    """Seeds 168 and 177: between two openings a grantee remembered nothing of the channel."""
+    letter = parties.letter()
+    vault, exchange, _ = grant(parties, letter, "Ndiaye Awa")
+    exchange.sync()
+    opened = exchange.open(letter)
+    opened.set_entry(None, "note", {"label": "taken"})
+    log = parties.relay.mailboxes[opened._unlocked.item.mailbox]
+    log.entries.pop()
+    log.chain.pop()
+    with pytest.raises(RelayContradiction):
+        exchange.open(letter)
+    address, both, why, _, _ = OutboxStore(vault.store).evidence()[0]
+    assert (address, why, len(both)) == (opened._unlocked.item.mailbox, "relay-contradiction", 2 * 146)
+
+
+def test_an_attached_file_stays_when_the_process_stops_right_after_the_commit(parties: Parties) -> None:
+    """Seed 209: the file was taken away again although the document already named it."""
+    holder = parties.holder
+    letter = holder.add(Document(title="Lettre"))
+    after = holder.store.after_commit
+
+    def stop() -> None:
+        holder.store.after_commit = after
+        raise KeyboardInterrupt
+
+    holder.store.after_commit = stop
+    with pytest.raises(KeyboardInterrupt):
+        holder.attach(letter, b"x" * 100, name="x", media_type="text/plain")
+    (attachment,) = holder.read(letter).attachments
+    assert b"".join(holder.attachment(letter, attachment.sha256)) == b"x" * 100
