@@ -56,6 +56,7 @@ VERBS = (
             ("restore", N_("a new vault from a backup, in the folder that --vault names")),
         ),
     ),
+    Entry("close", "closing", N_("the end of a vault: export, then destroy it here and at relays")),
     Entry("import", "filing", N_("take in files: CDA, FHIR, PDF, whole folders")),
     Entry("add", "filing", N_("add a treatment, an allergy, a file ...")),
     Entry("amend", "filing", N_("change what stands in a document")),

@@ -66,6 +66,11 @@ class MailboxStore:
         )
         return [Mailbox(*row) for row in rows]
 
+    def owned(self) -> list[Mailbox]:
+        """Every mailbox that this vault may close, those that are closed already too."""
+        rows = self._store.rows(f"SELECT {_MAILBOX} FROM mailbox WHERE owner IS NOT NULL ORDER BY address")
+        return [Mailbox(*row) for row in rows]
+
     def channel(self, document: bytes) -> Mailbox | None:
         """The open channel of one of this vault's documents."""
         row = self._store.row(
@@ -179,6 +184,11 @@ class MailboxStore:
     def blobs(self, document: bytes) -> list[tuple[bytes, bytes, bytes, str]]:
         """(address, owner token, read token, relay) of every attachment of a document that lies at a relay."""
         rows = self._store.rows("SELECT address, owner, token, relay FROM blob WHERE document = ?", (document,))
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def all_blobs(self) -> list[tuple[bytes, bytes, bytes, str]]:
+        """The same of every document."""
+        rows = self._store.rows("SELECT address, owner, token, relay FROM blob ORDER BY address")
         return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def want(self, document: bytes, sha256: str, relay: str) -> None:
