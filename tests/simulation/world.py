@@ -20,7 +20,7 @@ from tests.simulation.ledger import Granted, Ledger, Written, words
 from tests.simulation.relay import URL, Crash, Faults, Line, Relay
 from tests.simulation.schedule import Step
 from vault import Document, Vault, primitives
-from vault.certificate import certify, make_authority
+from vault.authority import Office
 from vault.document import Attachment, Entry
 from vault.errors import AccessEnded, InputRefused, NotFound, RightMissing, VerificationFailed
 from vault.people import Person
@@ -160,8 +160,7 @@ class Template:
             self._make(clock)
 
     def _make(self, clock: Clock) -> None:
-        folder, key = self.folder, SigningKey.make()
-        authority = make_authority("Ordre fictif", key, START)
+        folder, office = self.folder, Office.open("Ordre fictif", SigningKey.make(), START)
         first, _ = Vault.create(folder / "first", name="x", passphrase=PASSPHRASE, clock=clock)
         first.lock()
         vaults = {}
@@ -181,8 +180,10 @@ class Template:
         for name, vault in vaults.items():
             if name != "H":
                 card = vault.people.read_card(vault.people.card())
-                certificate = certify(key, card, unique_id=name, role=PEOPLE[name][0], now=START, days=90)
-                added = vaults["H"].people.add(vault.people.card(), certificate=certificate, authority=authority)
+                certificate = office.certify(card, unique_id=name, role=PEOPLE[name][0], now=START, days=90)
+                added = vaults["H"].people.add(
+                    vault.people.card(), certificate=certificate, authority=office.bulletin(START)
+                )
                 self.persons[name] = added
         self.card = vaults["H"].people.card()
         for vault in vaults.values():
