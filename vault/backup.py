@@ -107,7 +107,9 @@ def make(
         files, copied, damaged = _copy_files(vault, place, known, progress)
         copy = replace(copy, files=tuple(files))
         write_whole(work / "manifest", _sealed(key, copy))
+        place.settle()  # what the manifest names is there before it
         place.put(f"manifests/{copy.name}", work / "manifest")
+        place.settle()
         place.finish()
         found = _opened(place, key, vault.vault_id, copy.name)
         if found != copy:
