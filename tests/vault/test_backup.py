@@ -114,6 +114,15 @@ def test_an_earlier_copy_can_be_restored(filled: Vault, place: Path, tmp_path: P
         backup.verify(place, passphrase=PASSPHRASE, before=1_700_000_000)
 
 
+def test_a_clock_that_was_put_back_makes_no_old_copy(filled: Vault, place: Path) -> None:
+    filled.clock = lambda: 1_800_000_000.0
+    first = backup.make(filled, place).copy
+    add(filled, 3)
+    filled.clock = lambda: 1_700_000_000.0
+    assert backup.make(filled, place).copy.made > first.made
+    assert backup.verify(place, passphrase=PASSPHRASE).copy.documents == 4
+
+
 def test_a_keeper_sees_ciphertext_and_padded_sizes(filled: Vault, place: Path) -> None:
     add(filled, 4, size=70_000)
     backup.make(filled, place)
