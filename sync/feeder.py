@@ -6,6 +6,8 @@ A relay that is away holds nothing up here: what it is to get stays queued, in t
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sync.exchange import Exchange
@@ -40,29 +42,43 @@ class Feeder:
             whole.moved = self._feed.folder(folder, move_to=move_to, stop=stop).moved
         return whole, report
 
-    def run(self, folder: Path | None, *, move_to: Path | None = None, stop: threading.Event) -> None:
-        """Until `stop`. Sending has a thread of its own, so that a slow relay keeps no message waiting."""
-        sending = threading.Thread(target=self._send, args=(stop,), name="feeder-send")
-        sending.start()
+    def run(
+        self,
+        folder: Path | None,
+        *,
+        move_to: Path | None = None,
+        stop: threading.Event,
+        paused: Callable[[StorageFailed], None] = lambda failure: None,
+    ) -> None:
+        """Until `stop`. Sending has a thread of its own, so that a slow relay keeps no message waiting.
+
+        `paused` is told when there is no room now; the next look finds the same files.
+        """
+        with ThreadPoolExecutor(1, "feeder-send") as threads:
+            sending = threads.submit(self._send, stop, paused)
+            try:
+                while not stop.is_set():
+                    self._feed.refresh()
+                    if folder is not None:
+                        try:
+                            self._feed.folder(folder, move_to=move_to, stop=stop)
+                        except StorageFailed as failure:
+                            paused(failure)
+                    stop.wait(EVERY)
+            finally:
+                stop.set()
+        sending.result()  # what ended it ends the feeding
+
+    def _send(self, stop: threading.Event, paused: Callable[[StorageFailed], None]) -> None:
+        pause = EVERY
         try:
             while not stop.is_set():
-                self._feed.refresh()
-                if folder is not None:
-                    try:
-                        self._feed.folder(folder, move_to=move_to, stop=stop)
-                    except StorageFailed as failure:
-                        self.paused(failure)
-                stop.wait(EVERY)
+                try:
+                    away = bool(self._exchange.push().unreachable)
+                except StorageFailed as failure:
+                    paused(failure)
+                    away = True
+                pause = min(pause * 2, PATIENCE) if away else EVERY / 4
+                stop.wait(pause)
         finally:
             stop.set()
-            sending.join()
-
-    def paused(self, failure: StorageFailed) -> None:
-        """No room now: the next look finds the same files."""
-
-    def _send(self, stop: threading.Event) -> None:
-        pause = EVERY
-        while not stop.is_set():
-            report = self._exchange.push()
-            pause = min(pause * 2, PATIENCE) if report.unreachable else EVERY / 4
-            stop.wait(pause)

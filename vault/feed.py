@@ -221,18 +221,19 @@ class Feed:
         """Queue one document, unless this patient was sent the same before."""
         document, person = read.document, patient.card.id
         facts = _facts(document)
-        unique = derive_unique(document.source_id or f"content:{content.hex()}")
-        known = self._journal.document(person, unique)
+        unique = document.source_id or f"content:{content.hex()}"
+        key = _without_time(unique)
+        known = self._journal.document(person, key)
         if known is not None and known.facts != facts:
             # One identifier on two documents: a correction, a copied template. Nothing is dropped for it.
-            unique = derive_unique(f"{unique[:283]}#{facts.hex()[:16]}")
-            known = self._journal.document(person, unique)
+            key, unique = (f"{name[:283]}#{facts.hex()[:16]}" for name in (key, unique))
+            known = self._journal.document(person, key)
         if known is not None and known.state != "refused":
             return False
         number = make_id()
-        sent = replace(document, source_id=unique, text=document.text[:MAX_TEXT])
+        sent = replace(document, source_id=derive_unique(unique), text=document.text[:MAX_TEXT])
         self._vault.feeding.deposit(patient.card, sent, read.files, certificate=self._certificate, number=number)
-        self._journal.put_document(person, unique, facts, number, content)
+        self._journal.put_document(person, key, facts, number, content)
         return True
 
     def _move(self, path: Path, folder: Path, move_to: Path) -> bool:
@@ -273,6 +274,13 @@ def _reason(failure: VaultError) -> tuple[str, str]:
     if isinstance(failure, VerificationFailed):
         return "too-large", str(failure)[:500]
     return "unreadable", str(failure)[:500]
+
+
+def _without_time(source_id: str) -> str:
+    """An HL7 message's sender and control id: a message that is sent again may bear another time (spec/import.md)."""
+    sender, mark, control = source_id.partition("^")
+    named = source_id.startswith("hl7v2:") and control.count("^") == 1
+    return sender + mark + control.partition("^")[0] if named else source_id
 
 
 def _facts(document: Document) -> bytes:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from vault.attachment import hash_seal, open_file, seal_file
 from vault.certificate import refuse_payer
-from vault.deposit import MAX_INLINE, Deposit, open_deposit, seal_deposit
+from vault.deposit import MAX_DEPOSIT, MAX_INLINE, Deposit, open_deposit, seal_deposit
 from vault.document import CLINICAL, Attachment, Document
+from vault.encoding import encode
 from vault.errors import InputRefused, Malformed, NotFound, RoleDenied, VaultError, VerificationFailed
 from vault.identity import Card
 from vault.keys import sync_folder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vault.vault import Vault
 
 MAX_INLINE_TOTAL = 600 << 10
+AROUND = 200_000  # of a deposit, for everything but its state and the files inside: up to 200 files are described
 MAX_QUEUED = 100_000
 DAY = 86_400
 MAX_A_DAY = 200  # deposits of one sender that are filed without the holder's word
@@ -90,17 +92,18 @@ class Feeding:
             raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
         unique = derive_unique(document.source_id) if document.source_id else f"deposit:{make_key().hex()}"
         number = number or make_id()
+        entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
+        state = to_state(replace(document, source_id=unique, entries=entries))
+        room = min(MAX_INLINE_TOTAL, MAX_DEPOSIT - AROUND - len(encode(state)))
         with self._store.transaction():
             described, small = [], 0
             for attachment in document.attachments:
-                inline = attachment.size <= min(MAX_INLINE, MAX_INLINE_TOTAL - small)
+                inline = attachment.size <= min(MAX_INLINE, room - small)
                 small += attachment.size if inline else 0
                 source = files[attachment.sha256]
                 described.append(
                     self._inline(source, attachment) if inline else self._blob(source, attachment, card, number)
                 )
-            entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
-            state = to_state(replace(document, source_id=unique, entries=entries))
             sealed = seal_deposit(
                 self._vault.identity,
                 card.box,

@@ -87,6 +87,14 @@ def test_what_arrives_is_laid_down_once(place: Place) -> None:
     assert Journal(place.vault).counts() == {"queued": 0, "sent": 2, "refused": 0, "rejected": 0}
 
 
+def test_a_message_written_again_with_another_time_is_the_same(place: Place) -> None:
+    place.write("a.hl7", oru(LEA, "1"))
+    place.write("b.hl7", oru(LEA, "1", time="20260103090000"))
+    place.write("c.hl7", oru(LEA, "1", "7.7", time="20260103090000"))
+    assert place.once()["documents"] == 2
+    assert place.filed() == ["5.4", "7.7"]
+
+
 def test_a_correction_under_the_same_number_is_laid_down_too(place: Place) -> None:
     place.write("a.hl7", oru(LEA, "1", "5.4"))
     place.once()
@@ -296,6 +304,19 @@ def test_large_files_go_before_the_deposit_that_names_them(place: Place) -> None
     assert held["Image.dcm"] == 400_000
 
 
+def test_many_results_leave_less_room_for_files_inside(place: Place) -> None:
+    """What does not fit into one deposit beside its results goes as a file of its own."""
+    import base64
+
+    name = "Glucose " * 12
+    results = "\r".join(f"OBX|{n}|NM|14771-0^{name}{n}^LN||{n}.5|mmol/L|3.9-5.5|N|||F" for n in range(2, 2200))
+    files = [base64.b64encode(os.urandom(250_000)).decode() for _ in range(2)]
+    packed = "\r".join(f"OBX|1|ED|X^X^L||^image^dicom^Base64^{file}||||||F" for file in files)
+    place.write("a.hl7", oru(LEA, "1", body=f"{results}\r{packed}"))
+    assert place.once() == {"taken": 1, "documents": 1, "moved": 0, "queued": 0}
+    assert len(place.filed()) == 2199
+
+
 def test_a_deposit_does_not_go_without_a_file_that_a_relay_refuses(place: Place) -> None:
     import base64
 
@@ -322,12 +343,56 @@ def test_no_room_is_no_rejection(place: Place, monkeypatch: pytest.MonkeyPatch) 
     assert place.once()["documents"] == 1
 
 
+def test_a_message_is_kept_until_relays_have_all_of_it(place: Place) -> None:
+    def kept() -> int:
+        row = place.vault.store.row("SELECT count(*) FROM fed WHERE body IS NOT NULL")
+        return int(row[0]) if row else -1
+
+    with place.feed() as feed:
+        assert feed.message(bytes(32), oru(LEA, "1"), "mllp:x").documents == 1
+    place.parties.relay.before = lambda verb, address: _refuse(verb)
+    assert kept() == 1
+    place.exchange.push()
+    assert kept() == 1 and place.sent() == 0, "refused: it is wanted again"
+    place.parties.relay.before = lambda verb, address: None
+    roster_of(place.vault, place.roster, (PAUL, card_of(PAUL)))
+    Journal(place.vault).again()
+    place.feed().__exit__(None, None, None)
+    place.exchange.push()
+    assert kept() == 0 and place.filed() == ["5.4"]
+
+
 def test_again_looks_at_everything_again(place: Place) -> None:
     place.write("a.hl7", b"MSH|")
     assert place.once()["rejected"] == 1
     assert place.once().get("rejected") is None
     assert Journal(place.vault).again() == 1
     assert place.once()["rejected"] == 1
+
+
+def test_a_feeder_says_when_there_is_no_room_and_goes_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write("a.hl7", oru(LEA, "1"))
+    monkeypatch.setattr("sync.feeder.EVERY", 0.05)
+    stop, said = threading.Event(), []
+
+    def paused(failure: StorageFailed) -> None:
+        said.append(str(failure))
+        monkeypatch.setattr(feeds, "ROOM", 1_000)
+
+    monkeypatch.setattr(feeds, "ROOM", feeds.MAX_QUEUED)
+    threading.Timer(3, stop.set).start()
+    with place.feed() as feed:
+        Feeder(feed, place.exchange).run(place.folder, stop=stop, paused=paused)
+    assert said == ["too much waits to be sent already"] and place.sent() == 1
+
+
+def test_what_ends_the_sending_ends_the_feeding(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(place.exchange, "push", broken)
+    with place.feed() as feed, pytest.raises(ZeroDivisionError):
+        Feeder(feed, place.exchange).run(place.folder, stop=threading.Event())
 
 
 def test_a_feeder_goes_on_until_it_is_told(place: Place) -> None:

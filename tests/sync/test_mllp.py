@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sync import mllp
-from sync.acknowledge import CODES, Answering, acknowledge, read_header
+from sync.acknowledge import CODES, Answering, acknowledge, content_of, read_header
 from sync.mllp import END, START, Listener
 from tests.establishment import LEA, PAUL, Somebody, card_of, oru, pid, roster_of
 from vault import Vault
@@ -155,6 +155,17 @@ def test_a_rejected_message_may_come_again(
     roster_of(professional, tmp_path / "roster", (STRANGER, card_of(STRANGER)))
     feed.refresh()
     assert say(oru(STRANGER, "1"))["MSA"][1] == b"AA"
+
+
+def test_what_a_message_is_known_by() -> None:
+    def content(message: bytes) -> bytes:
+        header = read_header(message)
+        assert header is not None
+        return content_of(header)
+
+    assert content(GOOD) == content(oru(LEA, "C-1", time="20270101000000")) == content(GOOD.replace(b"\r", b"\r\n"))
+    others = (oru(LEA, "C-2"), oru(LEA, "C-1", "9"), oru(PAUL, "C-1"), GOOD.replace(b"|LABO|ELPIS", b"|OTHER|ELPIS"))
+    assert len({content(message) for message in (GOOD, *others)}) == 5
 
 
 def test_every_reason_has_its_code_and_its_page() -> None:

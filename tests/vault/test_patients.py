@@ -65,6 +65,14 @@ def test_anything_less_is_nobody(roster: Roster, read: Read, reason: str) -> Non
     assert why(roster, read) == reason
 
 
+def test_a_sure_number_outweighs_one_that_may_be_anybodys(roster: Roster) -> None:
+    """The INS is Léa's; the name, and a number of nobody knows which system, are Zoé's."""
+    zoe = Somebody("Roux", "Zoé", "1990-01-01", "", "P-300")
+    roster.add(card_of(zoe), [zoe.number], name=zoe.name, birth=zoe.birth)
+    assert roster.owner([about(zoe, (OWN, zoe.number))]).name == zoe.name
+    assert why(roster, about(zoe, (OWN, zoe.number), (SYSTEM, LEA.ins))) == "mismatch"
+
+
 def test_two_people_in_one_file_are_nobody(roster: Roster) -> None:
     assert why(roster, about(LEA), about(PAUL)) == "two-people"
     assert why(roster, about(LEA), Read(Document(), None)) == "no-name"

@@ -15,6 +15,7 @@ from tui import files, render
 from tui.asking import UsageError
 from tui.language import N_, _, ngettext
 from tui.session import Session, Verb, rfc3339
+from tui.wording import sentence
 
 if TYPE_CHECKING:
     from sync.feeder import Feeder
@@ -85,7 +86,7 @@ def _run(session: Session, folder: Path | None, move_to: Path | None) -> int:
         if args.mllp:
             stack.enter_context(_listening(session, feed, *args.mllp))
         session.say(_("Feeding. Ctrl+C ends it; nothing that was taken is lost."))
-        feeder.run(folder, move_to=move_to, stop=stop)
+        feeder.run(folder, move_to=move_to, stop=stop, paused=lambda failure: session.say(sentence(failure)))
     return 0
 
 
