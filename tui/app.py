@@ -89,7 +89,8 @@ class ElpisApp(App[int]):
     # The door
 
     def _show_door(self) -> None:
-        if (self.path / "keyslots").exists():
+        lies = {name for name in ("keyslots", "vault.db", "making") if (self.path / name).exists()}
+        if "keyslots" in lies or lies == {"vault.db"}:  # a vault that lost its keyslots is no place for a new one
             self.push_screen(Unlock(self.path), self.enter)
         else:
             from tui.screens.first_run import FirstRun

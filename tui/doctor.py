@@ -61,8 +61,8 @@ def keyslots(path: Path) -> Iterator[Finding]:
 
     try:
         kinds = [slot.kind for slot in Keyslots.read(path / "keyslots").slots]
-    except VaultError as failure:
-        yield Finding("keyslots", "problem", wording.sentence(failure))
+    except VaultError:
+        yield Finding("keyslots", "problem", _("The file `keyslots` is damaged: put it back from a copy."))
         return
     missing = sorted({"passphrase", "kit"} - set(kinds))
     for kind in missing:

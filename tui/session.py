@@ -74,7 +74,7 @@ class Session:
         from vault.errors import NoVault
 
         path = self.path
-        if not (path / "keyslots").exists():
+        if not (path / "keyslots").exists() and not (path / "vault.db").exists():
             raise NoVault(str(path))
         with Vault.unlock(path, self.passphrase()) as vault:
             if not self.args.language:

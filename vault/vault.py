@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Vault"]
 
 Clock = Callable[[], float]
-SLOTS, STORE, HEAD, FILES, BUSY = "keyslots", "vault.db", "head", "attachments", "busy"
+SLOTS, STORE, HEAD, FILES, BUSY, MAKING = "keyslots", "vault.db", "head", "attachments", "busy", "making"
 WAIT = 2.0
 
 
@@ -294,11 +294,15 @@ def _prepared(path: Path) -> Iterator[int]:
         with _entered(path, WAIT, create=True) as busy:
             if (path / SLOTS).exists():
                 raise VaultExists(f"there is a vault in {path}", hint="It was left as it is.")
+            if is_lost(path):
+                raise _keyslots_lost()
+            (path / MAKING).touch(mode=0o600)
             for left in (STORE, f"{STORE}-wal", f"{STORE}-shm", HEAD):
                 (path / left).unlink(missing_ok=True)
             (path / FILES).mkdir(mode=0o700, exist_ok=True)
             sync_folder(path)
             yield busy
+            (path / MAKING).unlink()
     except OSError as failure:
         raise StorageFailed("the vault's folder cannot be prepared") from failure
 
@@ -307,6 +311,8 @@ def _prepared(path: Path) -> Iterator[int]:
 def _entered(path: Path, wait: float, *, create: bool = False) -> Iterator[int]:
     """The lock on the vault, kept when the block ends well; VaultBusy when another process holds it."""
     if not create and not (path / SLOTS).exists():
+        if is_lost(path):
+            raise _keyslots_lost()
         raise NoVault(f"no vault in {path}", hint="`elpis init` makes one.")
     try:
         busy = os.open(path / BUSY, os.O_RDWR | os.O_CREAT, 0o600)
@@ -320,6 +326,18 @@ def _entered(path: Path, wait: float, *, create: bool = False) -> Iterator[int]:
     except BaseException:
         os.close(busy)
         raise
+
+
+def is_lost(path: Path) -> bool:
+    """Whether a vault lies here whose keyslots are gone. One that was never finished is none."""
+    return (path / STORE).exists() and not (path / SLOTS).exists() and not (path / MAKING).exists()
+
+
+def _keyslots_lost() -> StorageFailed:
+    return StorageFailed(
+        "the file `keyslots` of this vault is missing",
+        hint="Nothing else opens it. The rest was left as it is: put that file back from a copy.",
+    )
 
 
 def _wait_for(busy: int, wait: float) -> None:

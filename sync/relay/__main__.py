@@ -14,7 +14,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1")
     arguments = parser.parse_args()
-    serve(arguments.db, arguments.port, arguments.host)
+    if not 0 <= arguments.port <= 65535:
+        parser.error("a port is a number from 0 to 65535")
+    try:
+        serve(arguments.db, arguments.port, arguments.host)
+    except OSError as failure:
+        parser.exit(1, f"{parser.prog}: {failure}\n")
 
 
 if __name__ == "__main__":

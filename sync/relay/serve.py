@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sync import wire
 from sync.relay.app import Relay
 from sync.relay.log import Log
+from sync.relay.refusal import StorageRefused
+from sync.relay.sqlite import SqliteStore
 
 REQUEST_SECONDS = 30
 BODY_RATE = 8_192  # bytes a second that a body must bring at the least, once those seconds are over
@@ -98,8 +100,17 @@ class Server(uvicorn.Server):
                 self._captured_signals.clear()
 
 
+def check_database(db: Path) -> None:
+    """OSError with a sentence when no relay can work on this file: better than a fault once it runs."""
+    try:
+        SqliteStore(db).close()
+    except StorageRefused as refused:
+        raise OSError(f"{db}: {refused.__cause__}") from refused
+
+
 def serve(db: Path, port: int, host: str = "127.0.0.1") -> None:
     """Runs until SIGTERM or SIGINT. Prints its URL on one line when ready; port 0 takes a free one."""
+    check_database(db)
     log = Log()
     relay = Relay(db, log)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

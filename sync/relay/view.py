@@ -36,8 +36,10 @@ def relay_view(db: Path) -> dict[str, Any]:
     """Table by table and file by file; opens the database for reading only, also beside a running relay."""
     source = sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        tables = {name: _figures(source, name, *_TABLES[name]) for name in _TABLES}
         found = {row[0] for row in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if missing := sorted(set(_TABLES) - found):
+            raise sqlite3.DatabaseError(f"no relay's database: it has no table {', '.join(missing)}")
+        tables = {name: _figures(source, name, *_TABLES[name]) for name in _TABLES}
     finally:
         source.close()
     return {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.harness import Row, peak_mb, timed
+from tests.benchmarks.harness import Row, peak_mb, present, timed
 from vault.attachment import SealedFile, open_file, seal_file
 
 KEY = bytes(range(32))
@@ -73,7 +72,7 @@ def main(quick: bool) -> Iterable[Row]:
         if out.read_bytes()[-1000:] != source.read_bytes()[-1000:] if quick else out.stat().st_size != size:
             raise RuntimeError("the file did not come back")
         memory = peak_mb()
-        if shutil.which("age") is None:
+        if not present("age"):
             yield Row("attach, seconds (age is not installed)", timed(seal), None, unit="s")
         else:
             age = Age(folder)

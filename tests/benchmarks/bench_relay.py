@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from statistics import median
 
 from sync import wire
 from sync.client import RelayClient, Token
-from tests.benchmarks.harness import Row
+from tests.benchmarks.harness import Row, present
 from vault.primitives import BoxKey, SigningKey
 
 CONNECTIONS = 64
@@ -146,8 +145,7 @@ class Readers:
 
 
 def main(quick: bool = False) -> Iterable[Row]:
-    if shutil.which("wrk") is None:
-        print("bench_relay needs wrk (Debian: apt install wrk)", file=sys.stderr)
+    if not present("wrk"):
         return []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -10,6 +10,8 @@ import importlib
 import math
 import os
 import resource
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -62,6 +64,17 @@ def table(rows: Iterable[Row]) -> str:
         f"{name:<{widths[0]}}  {value:>{widths[1]}}  {limit:>{widths[2]}}  {verdict:<{widths[3]}}  {detail}".rstrip()
         for name, value, limit, verdict, detail in lines
     )
+
+
+def present(program: str) -> bool:
+    """Whether a program to measure against is there. In CI it must be: a row that is left out proves nothing."""
+    if shutil.which(program) is not None:
+        return True
+    missing = f"needs the program {program} (Debian: apt install {program})"
+    if os.environ.get("CI") == "true":
+        raise RuntimeError(missing)
+    print(missing, file=sys.stderr)
+    return False
 
 
 def timed(action: Callable[[], object]) -> float:

@@ -110,6 +110,19 @@ def test_the_story(world: World) -> None:
     assert patient("verify", "--json").json["ok"] and patient("doctor", "--json").json["ok"]
 
 
+def test_a_contributed_file_lies_sealed_and_private_in_the_vault(world: World) -> None:
+    patient, doctor, document = world.patient, world.doctor, world.document
+    report = world.folder / "report.txt"
+    report.write_text("an X-ray without findings", encoding="utf-8")
+    world.grant("--for", "24h", "--right", "edit")
+    said = doctor("contribute", document, report, "--language", "en").out
+    assert "attached: report.txt" in said and "0 entries" not in said
+    patient("sync")
+    assert [item["size"] for item in patient("show", document, "--json").json["attachments"]] == [25]
+    for path in (patient.vault, *patient.vault.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path.name
+
+
 def test_an_end_date_passes(world: World) -> None:
     granted = world.grant("--for", "3s")
     shown = world.doctor("inbox", "--json").json

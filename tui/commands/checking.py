@@ -60,6 +60,9 @@ def _doctor(session: Session) -> int:
     findings = list(doctor.program())
     if (path / "keyslots").exists():
         findings += [*doctor.folder(path), *doctor.keyslots(path), *doctor.disk(path), *_inside(session)]
+    elif (path / "vault.db").exists():
+        lost = _("The file `keyslots` of this vault is missing: put it back from a copy. Nothing else opens it.")
+        findings += [*doctor.folder(path), Finding("keyslots", "problem", lost), *doctor.disk(path)]
     else:
         findings.append(Finding("folder", "skipped", _("There is no vault here yet: {path}").format(path=path)))
     problems = sum(item.state == "problem" for item in findings)

@@ -45,6 +45,8 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 def _serve(session: Session) -> int:
     from sync.relay.serve import serve
 
+    if not 0 <= session.args.port <= 65535:
+        raise UsageError(_("A port is a number from 0 to 65535."))
     serve(Path(session.args.db), session.args.port, session.args.host)
     return 0
 
@@ -54,13 +56,18 @@ def _view_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _view(session: Session) -> int:
+    import sqlite3
+
     from sync.relay.view import relay_view
-    from vault.errors import NotFound
+    from vault.errors import InputRefused, NotFound
 
     db = Path(session.args.db)
     if not db.is_file():
         raise NotFound(str(db))
-    seen = relay_view(db)
+    try:
+        seen = relay_view(db)
+    except sqlite3.Error as failure:
+        raise InputRefused(f"{db}: {failure}", hint=_("Nothing was changed. Name the database of a relay.")) from failure
     session.give(seen, lambda: render.nested(seen))
     return 0
 

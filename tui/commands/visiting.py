@@ -89,7 +89,10 @@ def _contribute(session: Session) -> int:
             exchange.sync()
     data = {"document": document_id, "entries": len(entries), "attachment": attached, "dry_run": session.dry_run}
     text = ngettext("{n} entry went into the document.", "{n} entries went into the document.", len(entries))
-    session.give(data, text.format(n=len(entries)))
+    told = [text.format(n=len(entries))] if entries or not attached else []
+    if attached:
+        told.append(_("The file was attached: {name}").format(name=render.clean(path.name)))
+    session.give(data, "\n".join(told))
     return 0
 
 

@@ -20,7 +20,7 @@ from tui.screens.forms import Form
 from tui.widgets.bars import Key
 from tui.widgets.field import Field
 from tui.widgets.plain import Plain
-from tui.wording import words
+from tui.wording import sentence, words
 from vault.errors import UnlockFailed, VaultError
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Unlock(HouseScreen["Vault"]):
         try:
             vault = await in_thread(lambda: _unlock(self._path, passphrase))
         except VaultError as error:
-            said.say(words(error).sentence)
+            told = words(error)
+            said.say(told.sentence if isinstance(error, UnlockFailed) else f"{sentence(error)} {told.step}")
             return
         finally:
             self._busy = False

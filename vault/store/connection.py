@@ -30,6 +30,15 @@ _SETTINGS = (
     "PRAGMA secure_delete = FAST",
 )
 
+# Failures that a person can do something about. 4874 is SQLITE_IOERR_SHMSIZE: a WAL needs room even to be read.
+_TOLD = {
+    sqlcipher.SQLITE_FULL: "no room is left on the disk",
+    4874: "no room is left on the disk",
+    sqlcipher.SQLITE_CORRUPT: "the database is damaged",
+    sqlcipher.SQLITE_NOTADB: "the database is damaged",
+    sqlcipher.SQLITE_CANTOPEN: "the database cannot be opened",
+}
+
 
 class Store:
     """The database of one vault. Threads may share it: one at a time, a transaction keeps the others waiting."""
@@ -240,5 +249,6 @@ def _mapped() -> Iterator[None]:
     try:
         yield
     except sqlcipher.Error as failure:
+        told = _TOLD.get(getattr(failure, "sqlite_errorcode", 0))
         # The message names tables and columns at most; values never come into it.
-        raise StorageFailed(f"the store refused: {failure}") from failure
+        raise StorageFailed(told or f"the store refused: {failure}") from failure
