@@ -125,6 +125,7 @@ class ElpisApp(App[int]):
         if vault is None:
             return
         self._let_go()
+        self._alarm = ""
         self.clear_notifications()  # they name people and documents
         while len(self.screen_stack) > 1:
             self.pop_screen()
@@ -193,15 +194,15 @@ class ElpisApp(App[int]):
 
     # What the exchange says
 
-    def _from_exchange(self, happened: Sequence[Event], at: int) -> None:
-        self.post_message(Synced(happened, at))
+    def _from_exchange(self, happened: Sequence[Event], at: int, sent: bool) -> None:
+        self.post_message(Synced(happened, at, sent))
 
     def on_synced(self, message: Synced) -> None:
         self._standing.synced(message.at)
         for event in message.events:
             if text := event_words(event):
                 self.tell_text(text, bad=event.kind in ("quarantined", "relay-contradiction", "refused"))
-        if message.events:
+        if message.events or message.sent:
             self.changed()
         self.refresh_top_line()
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,10 +50,12 @@ class Handoff:
         if program is None:
             raise InputRefused("no program here opens files of this kind")
         path = self.copy(chunks, media_type)
-        subprocess.Popen(
+        viewer = subprocess.Popen(
             [program, str(path)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        # Nobody waits for it here; once it has ended it must not stay behind as a dead process either.
+        threading.Thread(target=viewer.wait, name="elpis-viewer", daemon=True).start()
 
     def wipe(self) -> None:
         """Overwrites and removes every copy."""

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class Synced(Message):
-    """An exchange with the relay has ended well, `at` seconds since 1970; `events` is what it brought."""
+    """An exchange with the relay has ended well, `at` seconds since 1970. `events` is what it brought; when `sent`,
+    the relay confirmed something that was waiting here."""
 
-    def __init__(self, events: Sequence[Event], at: int) -> None:
+    def __init__(self, events: Sequence[Event], at: int, sent: bool = False) -> None:
         super().__init__()
-        self.events, self.at = tuple(events), at
+        self.events, self.at, self.sent = tuple(events), at, sent
 
 
 class SyncFailed(Message):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before trying again after a failure, doubling
 
-Synced = Callable[[Sequence["Event"], int], object]
+Synced = Callable[[Sequence["Event"], int, bool], object]
 Failed = Callable[[VaultError], object]
 
 
@@ -80,7 +80,7 @@ class Watcher:
 
     def _tell(self, report: Report) -> None:
         if not self._stop.is_set():
-            self._synced(report.events, int(self._vault.clock()))
+            self._synced(report.events, int(self._vault.clock()), report.pushed > 0)
 
     def _fail(self, error: VaultError) -> None:
         """After the lock there is nobody to tell: the vault went away under the exchange, as it should."""

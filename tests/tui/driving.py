@@ -39,7 +39,8 @@ class Screens:
     async def until(self, true: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
         while not true():
-            assert time.monotonic() < end, f"waited in vain on:\n{self.text()}"
+            told = [str(notice.message) for notice in self.app._notifications]
+            assert time.monotonic() < end, f"waited in vain on:\n{self.text()}\n{told}"
             await self.pilot.pause(0.02)
 
     async def see(self, *words: str) -> str:

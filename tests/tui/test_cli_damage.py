@@ -1,4 +1,4 @@
-"""Vaults and relays that somebody broke: a sentence and the right exit code, never a traceback, and nothing made worse."""
+"""Vaults and relays that somebody broke: a sentence and the right exit code, no traceback, nothing made worse."""
 
 from __future__ import annotations
 

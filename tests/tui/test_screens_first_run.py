@@ -109,6 +109,26 @@ def test_a_kit_that_was_not_written_down_is_noticed(tmp_path: Path) -> None:
     run(story)
 
 
+def test_the_kit_goes_onto_a_sheet_to_print(tmp_path: Path) -> None:
+    sheet = tmp_path / "kit.pdf"
+
+    async def story() -> None:
+        async with running(ElpisApp(tmp_path / "vault")) as screens:
+            await up_to_phrase(screens)
+            await screens.type("first", PHRASE)
+            await screens.type("second", PHRASE)
+            await screens.press("enter")
+            await screens.until(lambda: isinstance(screens.app.screen, ShowKit))
+            await screens.press("f3")
+            await screens.see("A sheet to print", "QR code")
+            await screens.type("path", str(sheet))
+            await screens.press("enter")
+            await screens.see("Move it away from this computer.")
+
+    run(story)
+    assert sheet.read_bytes().startswith(b"%PDF-") and sheet.stat().st_mode & 0o077 == 0
+
+
 def test_a_birth_date_that_is_none_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(ElpisApp(tmp_path / "vault")) as screens:

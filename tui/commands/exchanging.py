@@ -67,7 +67,8 @@ def _view(session: Session) -> int:
     try:
         seen = relay_view(db)
     except sqlite3.Error as failure:
-        raise InputRefused(f"{db}: {failure}", hint=_("Nothing was changed. Name the database of a relay.")) from failure
+        hint = _("Nothing was changed. Name the database of a relay.")
+        raise InputRefused(f"{db}: {failure}", hint=hint) from failure
     session.give(seen, lambda: render.nested(seen))
     return 0
 

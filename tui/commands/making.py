@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from tui import asking, files
 from tui.asking import UsageError
-from tui.commands import recovering
 from tui.language import _, language
 from tui.session import Session, Verb
+from tui.sheets import fill_sheet, sheet_text
 
 if TYPE_CHECKING:
     from vault.recovery import RecoveryKit
@@ -61,7 +61,7 @@ def _init(session: Session) -> int:
             out.unlink(missing_ok=True)
     with vault:
         if out:
-            recovering.fill_sheet(out, kit)
+            fill_sheet(out, kit)
         else:
             _show_sheet(session, kit)
         session.give(
@@ -93,10 +93,10 @@ def _check_init(args: argparse.Namespace) -> None:
 
 
 def _show_sheet(session: Session, kit: RecoveryKit) -> None:
-    session.say(recovering.sheet_text(kit))
+    session.say(sheet_text(kit))
     session.say(_("Copy the 24 words on paper now. Three of them are asked back."))
     while not asking.asked_back(kit.words(language())):
-        session.say(recovering.sheet_text(kit))
+        session.say(sheet_text(kit))
 
 
 def _passphrase_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import io
-import os
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui import asking, files
 from tui.asking import UsageError
-from tui.language import _, language, ngettext
+from tui.language import _, ngettext
 from tui.session import Session, Verb
+from tui.sheets import fill_sheet
 
 if TYPE_CHECKING:
-    from vault.exporters.sheet import Sheet
     from vault.recovery import RecoveryKit
 
 SCHEMES = ("2of3", "3of5")
 SHARE_WORDS = 33
-
-
-def sheet_text(kit: RecoveryKit) -> str:
-    """The recovery sheet as text: lines with # are for the reader, the others are the 24 words in order."""
-    from vault.exporters import sheet
-
-    return sheet.as_text(_sheets(kit, ""), language=language(), made=date.today())
-
-
-def fill_sheet(path: Path, kit: RecoveryKit, scheme: str = "") -> None:
-    """Writes the sheets into a file that is there and empty; a PDF when it is called one. Durable when this returns."""
-    from vault.exporters import sheet
-
-    sheets, told = _sheets(kit, scheme), {"language": language(), "made": date.today()}
-    if path.suffix.lower() == ".pdf":
-        pages = io.BytesIO()
-        sheet.as_pdf(pages, sheets, **told)  # type: ignore[arg-type]
-        data = pages.getvalue()
-    else:
-        data = sheet.as_text(sheets, **told).encode()  # type: ignore[arg-type]
-    with path.open("wb") as target:
-        target.write(data)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _sheets(kit: RecoveryKit, scheme: str) -> list[Sheet]:
-    from vault.exporters.sheet import Sheet
-
-    if not scheme:
-        return [Sheet(tuple(kit.words(language())), kit.fingerprint())]
-    shares = kit.divided(scheme)
-    return [
-        Sheet(tuple(share.text.split()), kit.fingerprint(), share.number, len(shares), share.needed, share.set_id)
-        for share in shares
-    ]
 
 
 def _kit_arguments(parser: argparse.ArgumentParser) -> None:

@@ -108,16 +108,17 @@ class ChooseFile(Dialog[Path]):
 class SaveAs(Dialog[Path]):
     """A name for a new file; one that exists is refused here already."""
 
-    def __init__(self, title: str, name: str) -> None:
+    def __init__(self, title: str, name: str, note: str = "") -> None:
         super().__init__()
-        self._title, self._proposed = title, name
+        self._title, self._proposed, self._note = title, name, note
 
     def title_text(self) -> str:
         return self._title
 
     def body(self) -> ComposeResult:
         yield Input(str(Path.home() / self._proposed), id="path", select_on_focus=False)
-        yield Plain(_("The file is not protected by the vault: keep it where only you can read it."), classes="dim gap")
+        note = self._note or _("The file is not protected by the vault: keep it where only you can read it.")
+        yield Plain(note, classes="dim gap")
 
     def offers(self) -> list[Key]:
         return [Key(_("Enter"), _("Save"), "choose"), Key(_("Esc"), _("Back"), "leave")]

@@ -22,6 +22,7 @@ from tui.screens.base import Dialog, HouseScreen, in_thread
 from tui.screens.files import SaveAs
 from tui.screens.forms import Choice, Confirm, Form, Option, Working
 from tui.screens.importing import bring_in
+from tui.sheets import sheet_data
 from tui.widgets.bars import Key
 from tui.widgets.field import Field
 from tui.widgets.plain import Plain
@@ -125,7 +126,7 @@ class FirstRun(HouseScreen[Vault]):
     async def _hand_over(self, kit: RecoveryKit) -> None:
         words = kit.words(language())
         while True:
-            await self.app.push_screen_wait(ShowKit(words, kit.fingerprint()))
+            await self.app.push_screen_wait(ShowKit(kit))
             if await self.app.push_screen_wait(AskKit(words)):
                 return
 
@@ -222,7 +223,7 @@ class AskPhrase(Form[str]):
 
 
 class ShowKit(Dialog[bool]):
-    """The 24 words, numbered down the columns as people copy them; F3 writes them to a file."""
+    """The 24 words, numbered down the columns as people copy them; F3 makes the sheet to print, with its QR code."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "accept", show=False),
@@ -230,9 +231,9 @@ class ShowKit(Dialog[bool]):
         Binding("escape", "accept", show=False),
     ]
 
-    def __init__(self, words: list[str], fingerprint: str) -> None:
+    def __init__(self, kit: RecoveryKit) -> None:
         super().__init__()
-        self._words, self._fingerprint = words, fingerprint
+        self._kit, self._words = kit, kit.words(language())
 
     def title_text(self) -> str:
         return _("Your recovery kit")
@@ -245,22 +246,22 @@ class ShowKit(Dialog[bool]):
             )
         )
         yield Plain(Text(kit_table(self._words)), classes="head gap")
-        yield Plain(_("Fingerprint of this kit: {value}").format(value=self._fingerprint), classes="dim gap")
+        yield Plain(_("Fingerprint of this kit: {value}").format(value=self._kit.fingerprint()), classes="dim gap")
 
     def offers(self) -> list[Key]:
-        return [Key(_("Enter"), _("I have written them down"), "accept"), Key("F3", _("Write to a file"), "write")]
+        return [Key(_("Enter"), _("I have written them down"), "accept"), Key("F3", _("A sheet to print"), "write")]
 
     def action_accept(self) -> None:
         self.dismiss(True)
 
     @work
     async def action_write(self) -> None:
-        path = await self.app.push_screen_wait(SaveAs(_("Write the recovery kit to a file"), "elpis-recovery.txt"))
+        note = _("One page with the words and a QR code; plain text when the name ends with .txt. Print it, delete it.")
+        path = await self.app.push_screen_wait(SaveAs(_("A sheet to print"), "elpis-recovery.pdf", note))
         if path is None:
             return
-        text = f"{_('Elpis recovery kit')}\n{self._fingerprint}\n\n{kit_table(self._words)}\n"
         with self.telling():
-            await in_thread(lambda: write_private(path, [text.encode()]))
+            await in_thread(lambda: write_private(path, [sheet_data(path, self._kit)]))
             self.house.tell_text(_("Written. Move it away from this computer."))
 
 

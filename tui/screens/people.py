@@ -194,7 +194,11 @@ class PeopleScreen(HouseScreen[None]):
     @work
     async def action_card(self) -> None:
         vault = self.house.opened
-        path: Path | None = await self.app.push_screen_wait(SaveAs(_("Save my card"), "elpis.card"))
+        note = _(
+            "Give this file to whoever is to send you something or give you access: with it nobody reads anything."
+            " As a QR code: `elpis card`, in a terminal of 45 lines."
+        )
+        path: Path | None = await self.app.push_screen_wait(SaveAs(_("Save my card"), "elpis.card", note))
         if path is not None:
             with self.telling():
                 card = await in_thread(vault.people.card)

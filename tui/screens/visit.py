@@ -42,7 +42,7 @@ class VisitReader(DocumentScreen):
         self._opened: OpenDocument | None = opened
         self._patient, self._until, self._right = patient, opened.until, opened.right
         self._title = document_title(opened.document)
-        self._warned: list[int] = []
+        self._warned = 0  # how many of WARNINGS were given
 
     def body(self) -> ComposeResult:
         yield Plain(id="countdown")
@@ -92,10 +92,11 @@ class VisitReader(DocumentScreen):
         countdown = self.query_one("#countdown", Plain)
         countdown.say(line)
         countdown.set_class(left <= WARNINGS[0], "soon")
-        for seconds in WARNINGS:
-            if left <= seconds and seconds not in self._warned:
-                self._warned.append(seconds)
-                self.house.tell_text(_("This access ends in {left}.").format(left=remaining(seconds)), bad=True)
+        due = [seconds for seconds in WARNINGS if left <= seconds]
+        if len(due) > self._warned:
+            self._warned = len(due)
+            # What is really left: a document opened two minutes before the end has never had ten.
+            self.house.tell_text(_("This access ends in {left}.").format(left=remaining(min(left, due[-1]))), bad=True)
 
     def end(self) -> None:
         """The content goes from the screen and from memory that this screen holds; the vault wipes the rest."""
@@ -103,6 +104,7 @@ class VisitReader(DocumentScreen):
             self._opened.close()
         self._opened = self._document = None
         self.house.handoff.wipe()
+        self.house.clear_notifications()  # "ends in 1 min" is over, and what others wrote is not to be named any more
         self._lines.show((), empty=_("Access ended. What is still needed can be asked of the patient again."))
         self.query_one("#countdown", Plain).say(_("{name}: access ended.").format(name=clean(self._patient)))
         self.show_keys()
