@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.vector_people import PEOPLE_FORMATS
 from tui.vector_relay import RELAY_FORMATS
-from vault import encoding, primitives
+from vault import encoding, hybrid, primitives
 from vault.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -96,6 +96,18 @@ def _sealed(given: Given) -> dict[str, Any]:
     return {"plaintext": primitives.BoxKey.from_secret(given.blob("secret")).open(given.blob("sealed"))}
 
 
+def _hybrid(given: Given) -> dict[str, Any]:
+    return {"plaintext": hybrid.open_hybrid(given.blob("seed"), given.blob("secret"), given.blob("sealed"))}
+
+
+def _hybrid_key(given: Given) -> dict[str, Any]:
+    public = given.blob("public")
+    hybrid.check_public(public)
+    if "signing" in given and hybrid.derive_public(hybrid.derive_seed(given.blob("signing"))) != public:
+        raise VerificationFailed("the same signing seed gives another key")
+    return {}
+
+
 def _seal_key(given: Given) -> dict[str, Any]:
     primitives.check_box_public(given.blob("public"))
     primitives.seal_to(given.blob("public"), b"")
@@ -121,6 +133,8 @@ FORMATS: dict[str, Run] = {
     "box": _box,
     "sealed": _sealed,
     "seal-key": _seal_key,
+    "hybrid": _hybrid,
+    "hybrid-key": _hybrid_key,
     "stream": _stream,
     **PEOPLE_FORMATS,
     **RELAY_FORMATS,

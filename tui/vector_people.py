@@ -16,6 +16,7 @@ from vault import (
     chunk,
     deposit,
     grant,
+    hybrid,
     identity,
     keys,
     log,
@@ -37,7 +38,8 @@ Run = Callable[["Given"], Mapping[str, Any]]
 
 def person(given: Given) -> identity.Identity:
     """Whose secrets a vector gives: `sign` is a seed, `box` an X25519 secret."""
-    sign, box = SigningKey.from_seed(given.blob("sign")), BoxKey.from_secret(given.blob("box"))
+    sign = SigningKey.from_seed(given.blob("sign"))
+    box = BoxKey.from_secret(given.blob("box"), hybrid.derive_seed(sign.seed))
     return identity.Identity(given.text("name"), "", sign, box)
 
 
@@ -52,9 +54,9 @@ def _card(given: Given) -> dict[str, Any]:
     data = given.blob("data")
     card = identity.read_card(data)
     if "seed" in given:
-        written_again("card", identity.CARD, data, given.blob("seed"))
-    names = ("name", "role", "sign", "box", "relay", "relay_key", "inbox", "deposit", "made", "id")
-    return {name: getattr(card, name) for name in names}
+        written_again("card", identity.CARDS[card.suite], data, given.blob("seed"))
+    names = ("suite", "name", "role", "sign", "box", "relay", "relay_key", "inbox", "deposit", "made", "id")
+    return {name: getattr(card, name) for name in names} | {"kem": card.kem_hash}
 
 
 def _card_text(given: Given) -> dict[str, Any]:

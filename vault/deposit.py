@@ -14,8 +14,8 @@ from vault.certificate import MAX_LOGGED
 from vault.encoding import Shape, blob, integer, list_of, map_of, moment, optional, scalar, text
 from vault.errors import Malformed, WrongRecipient
 from vault.identity import Card, Identity, read_card, relay_url
-from vault.primitives import KEY, SUITE, need_suite
-from vault.statement import make_statement, read_statement, seal_statement
+from vault.primitives import KEY, SEALING, need_suite
+from vault.statement import make_statement, read_statement, seal_statement, suite_for
 
 MAX_INLINE = 256 << 10  # a file up to this size travels inside; a larger one as a blob at the relay
 MAX_DEPOSIT = 1_000_000
@@ -88,10 +88,14 @@ def seal_deposit(
     state: Mapping[str, Any],
     files: Sequence[Mapping[str, Any]],
     now: int,
+    kem: bytes | None = None,
 ) -> bytes:
-    """The sealed deposit. Nobody but the recipient opens it: not the depositor either, whose fresh key is forgotten."""
+    """The sealed deposit, in suite 2 when the recipient's ML-KEM key is given.
+
+    Nobody but the recipient opens it: not the depositor either, whose fresh key is forgotten.
+    """
     fields = {
-        "suite": SUITE,
+        "suite": suite_for(kem),
         "recipient": recipient,
         "card": card,
         "certificate": certificate,
@@ -102,14 +106,14 @@ def seal_deposit(
         "state": dict(state),
         "files": [dict(file) for file in files],
     }
-    return seal_statement(recipient, make_statement("deposit", DEPOSIT, fields, me.sign))
+    return seal_statement(recipient, make_statement("deposit", DEPOSIT, fields, me.sign), kem)
 
 
 def open_deposit(data: bytes, me: Identity) -> Deposit:
     """`data` is the statement inside the sealed box."""
     statement = read_statement("deposit", DEPOSIT, data)
     fields = statement.fields
-    need_suite(fields["suite"])
+    need_suite(fields["suite"], known=SEALING)
     sender = read_card(fields["card"])
     statement.by(sender.sign)
     if fields["recipient"] != me.box.public:

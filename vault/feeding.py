@@ -92,6 +92,7 @@ class Feeding:
             raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
         unique = derive_unique(document.source_id) if document.source_id else f"deposit:{make_key().hex()}"
         number = number or make_id()
+        kem = self._vault.people.key_for(card)
         entries = tuple(entry if entry.id else replace(entry, id=make_id().hex()) for entry in document.entries)
         state = to_state(replace(document, source_id=unique, entries=entries))
         room = min(MAX_INLINE_TOTAL, MAX_DEPOSIT - AROUND - len(encode(state)))
@@ -115,6 +116,7 @@ class Feeding:
                 state=state,
                 files=described,
                 now=int(self._vault.clock()),
+                kem=kem,
             )
             arguments = {"token": card.deposit, "relay_key": card.relay_key}
             self._outbox.queue(card.relay, "append", card.inbox, arguments, sealed, belongs=number)

@@ -17,6 +17,7 @@ from vault.errors import Expired, Malformed, NotFound, Replayed, WrongRecipient
 from vault.identity import Identity, relay_url
 from vault.primitives import (
     KEY,
+    SEALING,
     SUITE,
     derive_key,
     hash32,
@@ -25,7 +26,15 @@ from vault.primitives import (
     open_box,
     seal_box,
 )
-from vault.statement import Statement, make_statement, read_statement, seal_statement, sign_body, type_of
+from vault.statement import (
+    Statement,
+    make_statement,
+    read_statement,
+    seal_statement,
+    sign_body,
+    suite_for,
+    type_of,
+)
 
 TAG = 16
 MAX_ITEMS = 1024
@@ -200,32 +209,43 @@ def make_body(fields: Mapping[str, Any], items: Sequence[Item]) -> Body:
     return Body(fields["role"], fields["grantee_box"], data, hash32(data))
 
 
-def seal(issuer: Identity, body: Body, half: bytes, reader: bytes, wraps: Sequence[bytes]) -> bytes:
-    """The sealed package for the grantee's inbox. RoleDenied for a payer: this is the only way to seal a grant."""
+def seal(
+    issuer: Identity, body: Body, half: bytes, reader: bytes, wraps: Sequence[bytes], kem: bytes | None = None
+) -> bytes:
+    """The sealed package for the grantee's inbox, in suite 2 when the grantee's ML-KEM key is given.
+
+    RoleDenied for a payer: this is the only way to seal a grant.
+    """
     check_role(body.role)
     package = {
-        "suite": SUITE,
+        "suite": suite_for(kem),
         "recipient": body.grantee_box,
         "grant": sign_body("grant", GRANT, body.data, issuer.sign),
         "half": half,
         "reader": reader,
         "wraps": list(wraps),
     }
-    return seal_statement(body.grantee_box, make_statement("package", PACKAGE, package, issuer.sign))
+    return seal_statement(body.grantee_box, make_statement("package", PACKAGE, package, issuer.sign), kem)
 
 
 def seal_renewal(
-    issuer: Identity, role: str, recipient: bytes, number: bytes, items: Sequence[Item], wraps: Sequence[bytes]
+    issuer: Identity,
+    role: str,
+    recipient: bytes,
+    number: bytes,
+    items: Sequence[Item],
+    wraps: Sequence[bytes],
+    kem: bytes | None = None,
 ) -> bytes:
     check_role(role)
     fields = {
-        "suite": SUITE,
+        "suite": suite_for(kem),
         "recipient": recipient,
         "number": number,
         "items": [item.fields() for item in items],
         "wraps": list(wraps),
     }
-    return seal_statement(recipient, make_statement("renewal", RENEWAL, fields, issuer.sign))
+    return seal_statement(recipient, make_statement("renewal", RENEWAL, fields, issuer.sign), kem)
 
 
 def open_package(data: bytes, me: Identity, now: int) -> Package:
@@ -233,7 +253,7 @@ def open_package(data: bytes, me: Identity, now: int) -> Package:
     outer = read_statement("package", PACKAGE, data)
     grant = read_statement("grant", GRANT, outer.fields["grant"])
     fields = grant.fields
-    need_suite(outer.fields["suite"])
+    need_suite(outer.fields["suite"], known=SEALING)
     need_suite(fields["suite"])
     grant.by(fields["issuer_sign"])
     outer.by(fields["issuer_sign"])
@@ -252,7 +272,7 @@ def open_package(data: bytes, me: Identity, now: int) -> Package:
 
 def open_renewal(data: bytes, me: Identity, issuer_sign: bytes) -> Renewal:
     outer = read_statement("renewal", RENEWAL, data).by(issuer_sign)
-    need_suite(outer.fields["suite"])
+    need_suite(outer.fields["suite"], known=SEALING)
     if outer.fields["recipient"] != me.box.public:
         raise WrongRecipient("this renewal was made for somebody else")
     items, wraps = _items(outer.fields, outer)

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from vault.encoding import Check, Shape, blob, integer, moment, optional, text
-from vault.errors import Malformed
+from vault.errors import Malformed, SuiteRefused
+from vault.hybrid import PUBLIC, check_public, derive_public
 from vault.primitives import (
+    HYBRID,
     KEY,
     SUITE,
     BoxKey,
     SigningKey,
     check_box_public,
     hash32,
-    need_suite,
 )
-from vault.statement import make_statement, read_statement
+from vault.statement import make_statement, read_by_suite
 
 CARD_PREFIX = "elpis-card:"
 MAX_URL = 500
@@ -36,6 +37,17 @@ def relay_url() -> Check:
         visible = all("!" <= letter <= "~" for letter in value)
         if not visible or not value.startswith(("https://", "http://")) or value.endswith("/"):
             raise Malformed(f"{where}: not the address of a relay")
+
+    return check
+
+
+def kem_or_hash() -> Check:
+    """An ML-KEM-768 public key, or the hash of one."""
+
+    def check(value: Any, where: str) -> None:
+        blob(at_most=PUBLIC)(value, where)
+        if len(value) not in (KEY, PUBLIC):
+            raise Malformed(f"{where}: neither an ML-KEM key nor the hash of one")
 
     return check
 
@@ -56,6 +68,9 @@ CARD = Shape(
     },
     limit=4096,
 )
+# The same with an ML-KEM-768 key beside `box`; in the short form, for a QR code, with the hash of that key.
+CARD_HYBRID = Shape("card", {**CARD.fields, "kem": kem_or_hash()}, limit=4096)
+CARDS = {SUITE: CARD, HYBRID: CARD_HYBRID}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -74,7 +89,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A verified contact card. `relay` is the URL of the relay that has the inbox, "" when there is none yet."""
+    """A verified contact card. `relay` is the URL of the relay that has the inbox, "" when there is none yet.
+
+    `kem` is the owner's ML-KEM key for suite 2; None on a card of suite 1, and on a short card, where `kem_hash` says
+    which key it must be.
+    """
 
     name: str
     role: str
@@ -86,6 +105,17 @@ class Card:
     deposit: bytes | None
     made: int
     data: bytes
+    suite: int = SUITE
+    kem: bytes | None = None
+    kem_hash: bytes | None = None
+
+    def need_kem(self) -> bytes | None:
+        """The key to seal to in suite 2, None in suite 1. SuiteRefused for a short card: nothing less will do."""
+        if self.suite == HYBRID and self.kem is None:
+            raise SuiteRefused(
+                "only the short card of this person is here", hint="Ask for the card as a file.", suite=self.suite
+            )
+        return self.kem
 
     @property
     def id(self) -> bytes:
@@ -105,9 +135,12 @@ def make_card(
     inbox: bytes | None = None,
     deposit: bytes | None = None,
     now: int,
+    short: bool = False,
 ) -> bytes:
+    """A card of the greatest suite for which the identity has keys. `short`: with the hash of the ML-KEM key alone."""
+    seed = identity.box.seed
     fields = {
-        "suite": SUITE,
+        "suite": SUITE if seed is None else HYBRID,
         "name": identity.name,
         "role": identity.role,
         "sign": identity.sign.public,
@@ -118,17 +151,24 @@ def make_card(
         "deposit": deposit,
         "made": now,
     }
-    return make_statement("card", CARD, fields, identity.sign)
+    if seed is None:
+        return make_statement("card", CARD, fields, identity.sign)
+    kem = derive_public(seed)
+    fields["kem"] = hash32(kem) if short else kem
+    return make_statement("card", CARD_HYBRID, fields, identity.sign)
 
 
 def read_card(data: bytes) -> Card:
     """A card from its bytes or its printed text. Malformed, BadSignature, BadKey or SuiteRefused."""
     raw = _unprint(data)
-    card = read_statement("card", CARD, raw)
+    card = read_by_suite("card", CARDS, raw)
     fields = card.fields
-    need_suite(fields["suite"])
     card.by(fields["sign"])
     check_box_public(fields["box"])
+    kem = fields.get("kem")
+    whole = kem if kem is not None and len(kem) == PUBLIC else None
+    if whole is not None:
+        check_public(whole)
     if len({fields[name] is None for name in ("relay", "relay_key", "inbox", "deposit")}) != 1:
         raise Malformed("a card has a whole inbox or none")
     return Card(
@@ -142,6 +182,9 @@ def read_card(data: bytes) -> Card:
         deposit=fields["deposit"],
         made=fields["made"],
         data=raw,
+        suite=fields["suite"],
+        kem=whole,
+        kem_hash=hash32(whole) if whole is not None else kem,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vault.authorities import Authorities, KnownAuthority
 from vault.certificate import Certificate, check_role, refuse_payer
-from vault.errors import InputRefused, NotCertified, NotFound, VerificationFailed, WrongRecipient
+from vault.errors import InputRefused, NotCertified, NotFound, SuiteRefused, VerificationFailed, WrongRecipient
 from vault.identity import Card, Identity, derive_safety_number, make_card, print_card, read_card
-from vault.primitives import make_key
+from vault.primitives import hash32, make_key
 from vault.store.connection import Store
 from vault.store.mailboxes import MailboxStore
 from vault.store.outbox import OutboxStore
@@ -71,21 +71,26 @@ class People:
         """Remember the key of a relay that somebody else uses, at first contact."""
         self._people.put_relay(url, verify_key, home=False)
 
-    def card(self) -> bytes:
+    def card(self, *, short: bool = False) -> bytes:
         """This vault's contact card, with the inbox when a relay is remembered."""
         now = int(self._clock())
         relay = self.relay()
-        if relay is None:
-            return make_card(self._identity, now=now)
-        inbox = self._mailboxes.inbox(relay[0])
-        if inbox is None:
-            return make_card(self._identity, now=now)
+        inbox = self._mailboxes.inbox(relay[0]) if relay is not None else None
+        if relay is None or inbox is None:
+            return make_card(self._identity, now=now, short=short)
         return make_card(
-            self._identity, relay=relay[0], relay_key=relay[1], inbox=inbox.address, deposit=inbox.append, now=now
+            self._identity,
+            relay=relay[0],
+            relay_key=relay[1],
+            inbox=inbox.address,
+            deposit=inbox.append,
+            now=now,
+            short=short,
         )
 
-    def card_text(self) -> str:
-        return print_card(self.card())
+    def card_text(self, *, short: bool = False) -> str:
+        """The card as a line; `short` for a QR code, which would be too large with the whole of the second key."""
+        return print_card(self.card(short=short))
 
     def fingerprint(self) -> str:
         return self._identity.id.hex()
@@ -105,8 +110,11 @@ class People:
             raise InputRefused("this is your own card")
         now = int(self._clock())
         known = self._people.person(read.id)
-        if known is not None and read_card(known.card).made > read.made:
-            read = read_card(known.card)  # an old card, shown again, leads nowhere that its owner gave up
+        if known is not None:
+            before = read_card(known.card)
+            if before.made > read.made:
+                read = before  # an old card, shown again, leads nowhere that its owner gave up
+            _need_no_less(before, read)
         with self._authorities.accusing(), self._store.transaction():
             if authority is not None:
                 self._authorities.pin(authority)
@@ -117,7 +125,7 @@ class People:
                 self._authorities.witness(checked)
                 self._refuse_other_keys(checked)
             self._people.put_person(
-                PersonRow(read.id, read.name, read.role, read.data, certificate, met, added=now, used=now)
+                PersonRow(read.id, read.name, read.role, read.data, certificate, met, now, now, _kem(read, known))
             )
         return self._need(read.id)
 
@@ -165,6 +173,17 @@ class People:
         if row is None:
             raise NotFound(f"nobody is called {person.name!r}", wanted=person.name)
         return self._grantable(row, person.card)
+
+    def key_for(self, card: Card) -> bytes | None:
+        """The ML-KEM key for sealing to this card's owner, None for suite 1. SuiteRefused for less than was seen."""
+        row = self._people.person(card.id)
+        if row is None:
+            return card.need_kem()
+        known = _card(row)
+        _need_no_less(known, card)
+        if card.kem is None and known.kem is not None and known.kem_hash == card.kem_hash:
+            return known.kem  # a short card of somebody whose whole card came before
+        return card.need_kem()
 
     def witness(self, certificate: bytes) -> None:
         """Remember the log's head that came with the certificate of a deposit that was believed."""
@@ -219,9 +238,10 @@ class People:
         return role
 
     def _person(self, row: PersonRow) -> Person:
-        card, certificate, reason, detail = read_card(row.card), self._readable(row), "", ""
+        card, certificate, reason, detail = _card(row), self._readable(row), "", ""
         try:
             self._grantable(row, card)
+            card.need_kem()
         except VerificationFailed as failure:
             reason, detail = failure.code, str(failure.facts.get("reason", ""))
         return Person(
@@ -241,3 +261,27 @@ class People:
         if person is None:
             raise NotFound("this person was not remembered")
         return person
+
+
+def _card(row: PersonRow) -> Card:
+    """The card that is kept, with the ML-KEM key that a card before it brought."""
+    card = read_card(row.card)
+    return replace(card, kem=row.kem) if card.kem is None and row.kem is not None else card
+
+
+def _kem(card: Card, known: PersonRow | None) -> bytes | None:
+    """The card's ML-KEM key; for a short card, the one that is known already, if it is that one."""
+    if card.kem is not None or known is None or known.kem is None:
+        return card.kem
+    return known.kem if hash32(known.kem) == card.kem_hash else None
+
+
+def _need_no_less(before: Card, card: Card) -> None:
+    """SuiteRefused for a card with less protection than one that this person gave before."""
+    if card.suite < before.suite:
+        raise SuiteRefused(
+            "this card asks for a weaker protection than this person had before",
+            hint="Ask the person for a new card.",
+            suite=card.suite,
+            minimum=before.suite,
+        )

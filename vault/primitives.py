@@ -19,6 +19,8 @@ import nacl.exceptions
 from vault.errors import BadKey, BadSignature, BelowFloor, CannotOpen, Malformed, SuiteRefused, VaultError
 
 SUITE = 1
+HYBRID = 2  # sealing to a person under two key agreements (hybrid.py); everything else is as in suite 1
+SEALING = (SUITE, HYBRID)  # what a sealed statement may be sealed in
 KEY = 32
 NONCE = 24
 COMMITMENT = 32
@@ -39,6 +41,7 @@ LABELS = frozenset({
     "elpis-slot-ring",     # keyslot opened by the system keyring
     "elpis-slots",         # authentication of the whole keyslot file
     "elpis-root-seed",     # root signing key from the recovery seed
+    "elpis-kem-seed",      # ML-KEM seed of an identity, for suite 2
     "elpis-head",          # authentication of the vault's head file
     "elpis-store",         # raw SQLCipher key
     "elpis-files",         # name of an attachment's file on disk
@@ -86,15 +89,16 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BoxKey:
-    """X25519. `secret` and `public` are 32 bytes each."""
+    """X25519. `secret` and `public` are 32 bytes each; `seed` is that of the ML-KEM key beside it, for suite 2."""
 
     secret: bytes
     public: bytes
+    seed: bytes | None = None
 
     @classmethod
-    def from_secret(cls, secret: bytes) -> BoxKey:
+    def from_secret(cls, secret: bytes, seed: bytes | None = None) -> BoxKey:
         need(secret, KEY, "box key")
-        return cls(secret, sodium.crypto_scalarmult_base(secret))
+        return cls(secret, sodium.crypto_scalarmult_base(secret), seed)
 
     @classmethod
     def make(cls) -> BoxKey:
@@ -115,8 +119,8 @@ def need(value: bytes, length: int, what: str) -> bytes:
     return value
 
 
-def need_suite(suite: int, minimum: int = SUITE) -> None:
-    if suite != SUITE or suite < minimum:
+def need_suite(suite: int, minimum: int = SUITE, known: tuple[int, ...] = (SUITE,)) -> None:
+    if suite not in known or suite < minimum:
         raise SuiteRefused(f"suite {suite} is not accepted here", suite=suite, minimum=minimum)
 
 

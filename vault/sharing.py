@@ -88,6 +88,7 @@ class Sharing:
         """
         role = self._vault.people.need_grantable(person)
         relay, relay_key = self._need_relay(person)
+        kem = person.card.need_kem()
         now = self._now()
         end = until if until is not None else now + (seconds or 0)
         documents = tuple(dict.fromkeys(document_ids))
@@ -130,7 +131,7 @@ class Sharing:
                 "openings": openings,
             }
             self._outbox.queue(relay, "put_half", number, arguments, belongs=number)
-            self._send(person, seal(self._vault.identity, body, half, reader.seed, wraps), number)
+            self._send(person, seal(self._vault.identity, body, half, reader.seed, wraps, kem), number)
             given = Given(
                 number, bytes.fromhex(person.id), person.card.sign, person.card.box, body.hash, person.name, role,
                 body.data, half, relay_half, reader.public, owner, relay, right, purpose[:500], now, end,
@@ -249,7 +250,8 @@ class Sharing:
             for item, (_, member, started) in zip(items, parts, strict=True)
         ]
         self._grants.add_tags(given.number, ((item.tag, item.document) for item in items))
-        sealed = seal_renewal(self._vault.identity, given.role, given.box, given.number, items, wraps)
+        kem = person.card.need_kem()
+        sealed = seal_renewal(self._vault.identity, given.role, given.box, given.number, items, wraps, kem)
         self._send(person, sealed, given.number)
 
     def _end(self, over: Sequence[Given], state: str) -> None:

@@ -11,9 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vault.encoding import Shape, blob, text
-from vault.errors import Malformed
-from vault.primitives import SIGNATURE, BoxKey, SigningKey, pad, seal_to, unpad, verify
+from vault.encoding import Shape, blob, decode, text
+from vault.errors import CannotOpen, Malformed, SuiteRefused
+from vault.hybrid import open_hybrid, seal_hybrid
+from vault.primitives import (
+    HYBRID,
+    SEALING,
+    SIGNATURE,
+    SUITE,
+    BoxKey,
+    SigningKey,
+    need_suite,
+    pad,
+    seal_to,
+    unpad,
+    verify,
+)
 
 # Every statement type; each is its own signature context (registry in spec/primitives.md).
 TYPES = (
@@ -21,6 +34,7 @@ TYPES = (
     "deposit", "roster",
 )  # fmt: skip
 OVERHEAD = 128
+MAX_SEALED = (1 << 20) + OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +69,55 @@ def read_statement(kind: str, shape: Shape, data: bytes) -> Statement:
     return Statement(kind, shape.decode(outer["body"]), outer["body"], outer["sig"])
 
 
-def seal_statement(recipient: bytes, statement: bytes) -> bytes:
-    """The statement for one person's inbox: padded, so that its length says little, and sealed to the X25519 key."""
-    return seal_to(recipient, pad(statement))
+def seal_statement(recipient: bytes, statement: bytes, kem: bytes | None = None) -> bytes:
+    """The statement for one person's inbox: padded, so that its length says little, and sealed to the X25519 key.
+
+    With the person's ML-KEM key it is sealed in suite 2, and the statement says so: `suite_for(kem)`.
+    """
+    if kem is None:
+        return bytes([SUITE]) + seal_to(recipient, pad(statement))
+    return bytes([HYBRID]) + seal_hybrid(kem, recipient, pad(statement))
+
+
+def suite_for(kem: bytes | None) -> int:
+    """The suite in which something is sealed to a person whose ML-KEM key is `kem`: never less than both ends have."""
+    return SUITE if kem is None else HYBRID
 
 
 def open_statement(me: BoxKey, sealed: bytes) -> bytes:
-    """The statement inside a sealed message. CannotOpen, or Malformed when its padding is not the one it must have."""
-    return unpad(me.open(sealed))
+    """The statement inside a sealed message. CannotOpen; Malformed when its padding is not the one it must have;
+    SuiteRefused for an unknown suite, or one that the statement does not name under its signature."""
+    if not sealed:
+        raise CannotOpen("cannot be opened")
+    suite, box = sealed[0], sealed[1:]
+    need_suite(suite, known=SEALING)
+    if suite == SUITE:
+        statement = unpad(me.open(box))
+    elif me.seed is None:
+        raise CannotOpen("cannot be opened")
+    else:
+        statement = unpad(open_hybrid(me.seed, me.secret, box))
+    if _suite_of(statement) != suite:
+        raise SuiteRefused("sealed in another suite than was signed", suite=suite)
+    return statement
+
+
+def _suite_of(statement: bytes) -> object:
+    """The suite that the body of a statement names, whatever its type."""
+    outer = Shape("statement", _FIELDS, MAX_SEALED).decode(statement)
+    body = decode(outer["body"], limit=1 << 20)
+    return body.get("suite") if isinstance(body, dict) else None
+
+
+def read_by_suite(kind: str, shapes: Mapping[int, Shape], data: bytes) -> Statement:
+    """The same as `read_statement` where the map of a body depends on its suite; SuiteRefused for any other suite."""
+    largest = max(shapes.values(), key=lambda shape: shape.limit)
+    body = decode(_outer(largest).decode(data)["body"], limit=largest.limit)
+    suite = body.get("suite") if isinstance(body, dict) else None
+    if isinstance(suite, bool) or not isinstance(suite, int):
+        raise Malformed(f"a {kind} names its suite")
+    need_suite(suite, known=tuple(shapes))
+    return read_statement(kind, shapes[suite], data)
 
 
 def type_of(data: bytes, limit: int) -> str:

@@ -20,6 +20,7 @@ from vault import passphrase as phrases
 from vault.attachment import Progress
 from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultExists
 from vault.head import Head
+from vault.hybrid import derive_seed
 from vault.identity import Identity
 from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
 from vault.primitives import BoxKey, SigningKey, make_id, make_key
@@ -192,7 +193,8 @@ class Vault(Record):
     def identity(self) -> Identity:
         """The holder's own keys."""
         sign = SigningKey.from_seed(self.keyring.need("identity-sign"))
-        return Identity(self.holder_name, self.role, sign, BoxKey.from_secret(self.keyring.need("identity-box")))
+        box = BoxKey.from_secret(self.keyring.need("identity-box"), derive_seed(sign.seed))
+        return Identity(self.holder_name, self.role, sign, box)
 
     @cached_property
     def device_id(self) -> bytes:

@@ -12,6 +12,7 @@ from spec.reader import (
     backup,
     cbor,
     chunks,
+    hybrid,
     keyslots,
     primitives,
     relay,
@@ -85,6 +86,13 @@ def read_signature(given: Input) -> dict[str, Any]:
 def read_box(given: Input) -> dict[str, Any]:
     key, box, aad = raws(given, "key", "box", "aad")
     return {"plaintext": primitives.open_box(key, given["label"], box, aad)}
+
+
+def read_hybrid_key(given: Input) -> dict[str, Any]:
+    hybrid.check_key(raw(given, "public"))
+    if "signing" in given and hybrid.public_of(hybrid.seed_of(raw(given, "signing"))) != raw(given, "public"):
+        raise Refused("error", "the same signing seed gives another key")
+    return {}
 
 
 def read_seal_key(given: Input) -> dict[str, Any]:
@@ -210,6 +218,8 @@ FORMATS: dict[str, Run] = {
     "box": read_box,
     "sealed": lambda v: {"plaintext": primitives.open_sealed(*raws(v, "secret", "sealed"))},
     "seal-key": read_seal_key,
+    "hybrid": lambda v: {"plaintext": hybrid.open_hybrid(*raws(v, "seed", "secret", "sealed"))},
+    "hybrid-key": read_hybrid_key,
     "stream": read_stream,
     "keyslots": read_keyslots,
     "recovery-words": lambda v: keyslots.read_words(v["words"]),

@@ -33,8 +33,8 @@ def derive(secret: bytes, label: str, context: bytes = b"", salt: bytes = b"") -
     return blake2b(context, label, secret, salt)
 
 
-def need_suite(suite: int, minimum: int = 1) -> None:
-    if suite != 1 or suite < minimum:
+def need_suite(suite: int, minimum: int = 1, known: tuple[int, ...] = (1,)) -> None:
+    if suite not in known or suite < minimum:
         raise Refused("suite-refused", f"suite {suite}")
 
 

@@ -10,7 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spec.reader.cbor import Check, blob, list_of, map_of, moment, one_of, or_null, shape, statement, text, whole
+from spec.reader.cbor import (
+    Check,
+    blob,
+    decode,
+    list_of,
+    map_of,
+    moment,
+    one_of,
+    or_null,
+    shape,
+    statement,
+    text,
+    whole,
+)
+from spec.reader.hybrid import check_key, open_hybrid, seed_of
 from spec.reader.primitives import (
     blake2b,
     check_box_public,
@@ -54,7 +68,12 @@ def relay_url(value: Any) -> bool:
     return visible and value.startswith(("https://", "http://")) and not value.endswith("/")
 
 
-CARD: Mapping[str, Check] = {
+def key_or_hash(value: Any) -> bool:
+    """An ML-KEM-768 key, or the hash of one."""
+    return isinstance(value, bytes) and len(value) in (32, 1184)
+
+
+CARD: dict[str, Check] = {
     "suite": whole(0, 255),
     "name": text(200),
     "role": text(60),
@@ -169,6 +188,9 @@ DEPOSIT: Mapping[str, Check] = {
 }
 
 
+OUTER: Mapping[str, Check] = {"type": text(32), "body": blob(), "sig": blob(64)}
+
+
 @dataclass(frozen=True)
 class Person:
     """The secrets of whoever reads."""
@@ -194,15 +216,27 @@ class Signed:
 
 
 def read(kind: str, fields: Mapping[str, Check], limit: int, data: bytes) -> Signed:
-    outer = statement(data, limit + OVERHEAD, {"type": text(32), "body": blob(), "sig": blob(64)})
+    outer = statement(data, limit + OVERHEAD, OUTER)
     if outer["type"] != kind:
         raise malformed(f"a {outer['type']!r} statement")
     return Signed(kind, statement(outer["body"], limit, fields), outer["body"], outer["sig"])
 
 
-def opened(secret: bytes, sealed: bytes) -> bytes:
-    """The statement inside a sealed message."""
-    return unpad(open_sealed(secret, sealed))
+def opened(secret: bytes, sealed: bytes, signing: bytes | None = None) -> bytes:
+    """The statement inside a sealed message, which must name the suite that it was sealed in."""
+    if not sealed:
+        raise Refused("cannot-open", "nothing")
+    suite, box = sealed[0], sealed[1:]
+    need_suite(suite, known=(1, 2))
+    if suite == 2 and signing is None:
+        raise Refused("cannot-open", "no key for suite 2")
+    plain = open_hybrid(seed_of(signing), secret, box) if suite == 2 and signing else open_sealed(secret, box)
+    data = unpad(plain)
+    outer = statement(data, (1 << 20) + OVERHEAD, OUTER)
+    body = decode(outer["body"], 1 << 20)
+    if not isinstance(body, dict) or body.get("suite") != suite:
+        raise Refused("suite-refused", "sealed in another suite than was signed")
+    return data
 
 
 def person_id(sign: bytes, box: bytes) -> bytes:
@@ -210,11 +244,19 @@ def person_id(sign: bytes, box: bytes) -> bytes:
 
 
 def read_card(data: bytes) -> dict[str, Any]:
-    card = read("card", CARD, 4096, data)
-    need_suite(card.fields["suite"])
+    body = decode(statement(data, 4096 + OVERHEAD, OUTER)["body"], 4096)
+    suite = body.get("suite") if isinstance(body, dict) else None
+    if not isinstance(suite, int) or isinstance(suite, bool):
+        raise malformed("a card names its suite")
+    need_suite(suite, known=(1, 2))
+    card = read("card", CARD if suite == 1 else CARD | {"kem": key_or_hash}, 4096, data)
     card.by(card.fields["sign"])
     check_box_public(card.fields["box"])
-    told = {name: value for name, value in card.fields.items() if name != "suite"}
+    told = {"kem": None} | card.fields
+    kem = told["kem"]
+    if kem is not None and len(kem) > 32:
+        check_key(kem)
+        told["kem"] = blake2b(kem, "elpis-hash")
     if len({told[name] is None for name in ("relay", "relay_key", "inbox", "deposit")}) > 1:
         raise malformed("half an inbox")
     return told | {"relay": told["relay"] or "", "id": person_id(told["sign"], told["box"])}
@@ -267,10 +309,10 @@ def check_items(items: Sequence[Mapping[str, Any]], wraps: Sequence[bytes]) -> N
 
 
 def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
-    package = read("package", PACKAGE, 900_000, opened(me.secret, sealed))
+    package = read("package", PACKAGE, 900_000, opened(me.secret, sealed, me.seed))
     grant = read("grant", GRANT, 400_000, package.fields["grant"])
     told = grant.fields
-    need_suite(package.fields["suite"])
+    need_suite(package.fields["suite"], known=(1, 2))
     need_suite(told["suite"])
     grant.by(told["issuer_sign"])
     package.by(told["issuer_sign"])
@@ -293,9 +335,9 @@ def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
 
 def read_renewal(sealed: bytes, me: Person, issuer: bytes, known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """`known`: the items of the grant as its grantee has them."""
-    renewal = read("renewal", RENEWAL, 900_000, opened(me.secret, sealed)).by(issuer)
+    renewal = read("renewal", RENEWAL, 900_000, opened(me.secret, sealed, me.seed)).by(issuer)
     told = renewal.fields
-    need_suite(told["suite"])
+    need_suite(told["suite"], known=(1, 2))
     if told["recipient"] != me.box:
         raise Refused("wrong-recipient", "made for somebody else")
     check_items(told["items"], told["wraps"])
@@ -393,9 +435,9 @@ def check_file(file: Mapping[str, Any]) -> None:
 
 
 def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
-    deposit = read("deposit", DEPOSIT, 1_000_000, opened(me.secret, sealed))
+    deposit = read("deposit", DEPOSIT, 1_000_000, opened(me.secret, sealed, me.seed))
     told = deposit.fields
-    need_suite(told["suite"])
+    need_suite(told["suite"], known=(1, 2))
     sender = read_card(told["card"])
     deposit.by(sender["sign"])
     if told["recipient"] != me.box:

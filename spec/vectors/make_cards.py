@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from spec.vectors.people import DOCTOR, HOLDER, OTHER, card_fields, make_card, signed, without
+from spec.vectors.people import DOCTOR, HOLDER, OTHER, card_fields, kem_of, make_card, signed, without
 from spec.vectors.writing import Vectors, fixed, flip
 from vault import identity
 from vault.encoding import encode
+from vault.primitives import hash32
 
 
 def make() -> list[Vectors]:
@@ -21,7 +22,7 @@ def _card() -> Vectors:
 
     def output(told: dict[str, Any]) -> dict[str, Any]:
         number = identity.derive_person_id(told["sign"], told["box"])
-        return without(told, "suite") | {"relay": told["relay"] or "", "id": number}
+        return {"kem": None} | told | {"relay": told["relay"] or "", "id": number}
 
     vectors.valid("doctor", "a professional's card", {"data": good, "seed": DOCTOR.sign.seed}, output(fields))
     bare = card_fields(HOLDER, relay=None, relay_key=None, inbox=None, deposit=None)
@@ -51,7 +52,29 @@ def _card() -> Vectors:
     )
     refused("other-context", "signed as a grant", "bad-signature", _signed_as(fields, "grant"))
     refused("other-type", "a card that says it is a grant", "malformed", signed("grant", fields, DOCTOR.sign))
-    refused("suite-2", "an unknown suite", "suite-refused", changed(suite=2))
+    kem = kem_of(DOCTOR)
+    whole, short = fields | {"suite": 2, "kem": kem}, fields | {"suite": 2, "kem": hash32(kem)}
+    for name, description, told in (
+        ("suite-2", "a card with the key for suite 2", whole),
+        ("short", "a short card, with the hash of that key", short),
+    ):
+        card = {"data": signed("card", told, DOCTOR.sign), "seed": DOCTOR.sign.seed}
+        vectors.valid(name, description, card, output(short))
+
+    def hybrid(**changes: Any) -> bytes:
+        return signed("card", whole | changes, DOCTOR.sign)
+
+    refused("suite-3", "an unknown suite", "suite-refused", changed(suite=3))
+    refused("suite-0", "no suite at all", "suite-refused", changed(suite=0))
+    refused("suite-text", "a suite that is text", "malformed", changed(suite="2"))
+    refused("suite-2-no-kem", "suite 2 without its key", "malformed", changed(suite=2))
+    refused("suite-1-kem", "suite 1 with a key of suite 2", "malformed", hybrid(suite=1))
+    refused("kem-33", "neither a key nor a hash", "malformed", hybrid(kem=kem[:33]))
+    refused("kem-null", "no key, said to be there", "malformed", hybrid(kem=None))
+    refused("kem-not-a-key", "a key with a coefficient over the modulus", "bad-key", hybrid(kem=b"\xff" * 1184))
+    sig = DOCTOR.sign.sign("card", encode(whole))
+    swapped = encode({"type": "card", "body": encode(whole | {"kem": kem_of(OTHER)}), "sig": sig})
+    refused("kem-replaced", "the key of suite 2 replaced, the old signature kept", "bad-signature", swapped)
     refused("low-order", "a box key of low order", "bad-key", changed(box=bytes(32)))
     refused("name-201", "a name of 201 characters", "malformed", changed(name="n" * 201))
     refused("key-31", "a box key of 31 bytes", "malformed", changed(box=fields["box"][:31]))

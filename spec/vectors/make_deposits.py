@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spec.vectors.people import DOCTOR, HOLDER, NOW, OTHER, make_card, secrets_of, signed, without
+from spec.vectors.people import DOCTOR, HOLDER, NOW, OTHER, kem_of, make_card, secrets_of, signed, without
+from spec.vectors.sealing import seal_statement_fixed
 from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
 from vault import identity
 from vault.identity import Identity
@@ -72,7 +73,8 @@ def make() -> list[Vectors]:
     vectors.valid("result", "a result with its file", given(sealed()), told)
     vectors.valid("file-outside", "a result whose file lies at a relay", given(sealed(files=[_outside()])), told)
     vectors.valid("no-file", "a result without a file", given(sealed(files=[])), told | {"files": 0})
-    again = seal_fixed(fixed("again"), OTHER.box.public, HOLDER.box.open(sealed()))
+    vectors.valid("suite-2", "sealed in suite 2", given(_hybrid(2)), told)
+    again = b"\1" + seal_fixed(fixed("again"), OTHER.box.public, HOLDER.box.open(sealed()[1:]))
     vectors.refused("resealed", "sealed again to somebody else", "wrong-recipient", given(again, OTHER))
     inner = signed("card", {}, DOCTOR.sign)
     for name, description, failure, data in (
@@ -81,7 +83,9 @@ def make() -> list[Vectors]:
         ("other-card", "under somebody else's card", "bad-signature", sealed(card=make_card(OTHER))),
         ("card-forged", "with a card of a broken signature", "bad-signature", sealed(card=_forged_card())),
         ("card-empty", "with a card that says nothing", "malformed", sealed(card=inner)),
-        ("suite-2", "an unknown suite", "suite-refused", sealed(suite=2)),
+        ("suite-1-says-2", "sealed in suite 1, signed for suite 2", "suite-refused", sealed(suite=2)),
+        ("suite-2-says-1", "sealed in suite 2, signed for suite 1", "suite-refused", _hybrid(1)),
+        ("suite-3", "an unknown suite", "suite-refused", sealed(suite=3)),
         ("bit", "one bit changed", "cannot-open", flip(sealed(), 60)),
         ("to-other", "sealed to somebody else", "cannot-open", sealed(to=OTHER)),
         ("state-part-missing", "a state without attachments", "malformed", sealed(state=without(STATE, "attachments"))),
@@ -99,6 +103,12 @@ def make() -> list[Vectors]:
     ):
         vectors.refused(name, description, failure, given(data))
     return [vectors]
+
+
+def _hybrid(suite: int) -> bytes:
+    """Sealed in suite 2, whatever the deposit says."""
+    data = signed("deposit", deposit_fields(suite=suite), DOCTOR.sign)
+    return seal_statement_fixed("deposit 2", HOLDER.box.public, data, kem_of(HOLDER))
 
 
 def _many(count: int) -> list[dict[str, Any]]:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, OTHER, RELAY_KEY, card_fields, secrets_of, signed, without
+from spec.vectors.people import (
+    DAY,
+    DOCTOR,
+    HOLDER,
+    NOW,
+    OTHER,
+    RELAY_KEY,
+    card_fields,
+    kem_of,
+    secrets_of,
+    signed,
+    without,
+)
+from spec.vectors.sealing import seal_statement_fixed
 from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
 from vault import grant
 from vault.encoding import encode
@@ -130,9 +143,28 @@ def _grant() -> Vectors:
     )
     vectors.valid("last-second", "in its last second", given(sealed_package(), now=UNTIL - 1), output())
 
+    def hybrid(suite: int, *, byte: bytes = b"") -> bytes:
+        """Sealed in suite 2, whatever the package says; `byte` in place of the one before the box."""
+        package = signed(
+            "package", package_fields(signed("grant", grant_fields(), HOLDER.sign), suite=suite), HOLDER.sign
+        )
+        sealed = seal_statement_fixed("grant 2", DOCTOR.box.public, package, kem_of(DOCTOR))
+        return (byte or sealed[:1]) + sealed[1:]
+
+    vectors.valid("suite-2", "sealed in suite 2", given(hybrid(2), seed=HOLDER.sign.seed), output())
+
     def refused(name: str, description: str, failure: str, sealed: bytes, **changes: Any) -> None:
         vectors.refused(name, description, failure, given(sealed, **changes))
 
+    refused("suite-2-says-1", "sealed in suite 2, signed for suite 1", "suite-refused", hybrid(1))
+    refused(
+        "suite-1-says-2", "sealed in suite 1, signed for suite 2", "suite-refused", sealed_package(outer={"suite": 2})
+    )
+    refused("suite-2-as-1", "sealed in suite 2, shown as suite 1", "cannot-open", hybrid(2, byte=b"\1"))
+    refused("suite-1-as-2", "sealed in suite 1, shown as suite 2", "cannot-open", b"\2" + sealed_package()[1:])
+    refused("suite-byte-3", "sealed in an unknown suite", "suite-refused", hybrid(2, byte=b"\3"))
+    refused("suite-byte-0", "sealed in no suite", "suite-refused", hybrid(2, byte=b"\0"))
+    refused("nothing", "no byte at all", "cannot-open", b"")
     inner = signed("grant", grant_fields(), HOLDER.sign)
     package = signed("package", package_fields(inner), HOLDER.sign)
     resealed = seal_padded(fixed("resealed"), OTHER.box.public, package)
@@ -173,7 +205,7 @@ def _grant() -> Vectors:
     refused("payer", "to a payer's role", "role-denied", sealed_package(role="insurer"))
     refused("role-unknown", "to a role that is not on the list", "role-denied", sealed_package(role="wizard"))
     refused("suite-grant", "a grant of an unknown suite", "suite-refused", sealed_package(suite=2))
-    refused("suite-package", "a package of an unknown suite", "suite-refused", sealed_package(outer={"suite": 2}))
+    refused("suite-package", "a package of an unknown suite", "suite-refused", sealed_package(outer={"suite": 3}))
     refused("right-unknown", "a right that does not exist", "malformed", sealed_package(right="own"))
     refused("openings-0", "openings limited to none", "malformed", sealed_package(openings=0))
     refused("offline-week", "offline for more than a week", "malformed", sealed_package(offline=7 * DAY + 1))
@@ -205,7 +237,7 @@ def _grant() -> Vectors:
     refused("ten-years", "for more than ten years", "malformed", sealed_package(until=NOW + 3650 * DAY + 1))
     slash = sealed_package(relay="https://relay.example/")
     refused("relay-slash", "with a relay's address that ends with a slash", "malformed", slash)
-    unpadded = seal_fixed(fixed("unpadded"), DOCTOR.box.public, package)
+    unpadded = b"\1" + seal_fixed(fixed("unpadded"), DOCTOR.box.public, package)
     refused("not-padded", "without padding", "malformed", unpadded)
     bare = seal_padded(fixed("bare"), DOCTOR.box.public, inner)
     refused("bare-grant", "a grant without its package", "malformed", bare)
@@ -228,6 +260,13 @@ def _renewal() -> Vectors:
     def given(data: bytes, person: Identity = DOCTOR) -> dict[str, Any]:
         return {"sealed": data, "grantee": secrets_of(person), "issuer": HOLDER.sign.public, "known": ITEMS}
 
+    def hybrid(suite: int) -> bytes:
+        fields = {"suite": suite, "recipient": DOCTOR.box.public, "number": NUMBER, "items": items, "wraps": WRAPS}
+        data = signed("renewal", fields, HOLDER.sign)
+        return seal_statement_fixed("renewal 2", DOCTOR.box.public, data, kem_of(DOCTOR))
+
+    vectors.valid("suite-2", "sealed in suite 2", given(hybrid(2)), {"number": NUMBER, "epochs": [2, 4]})
+    vectors.refused("suite-2-says-1", "sealed in 2, signed for 1", "suite-refused", given(hybrid(1)))
     vectors.valid(
         "next-epochs", "the next epochs of both documents", given(sealed()), {"number": NUMBER, "epochs": [2, 4]}
     )
@@ -236,7 +275,8 @@ def _renewal() -> Vectors:
         ("recipient-other", "names another recipient", "wrong-recipient", sealed(recipient=OTHER.box.public)),
         ("wrap-missing", "fewer wraps than items", "malformed", sealed(wraps=WRAPS[1:])),
         ("item-twice", "one item twice", "malformed", sealed(items=[items[0], items[0]])),
-        ("suite-2", "an unknown suite", "suite-refused", sealed(suite=2)),
+        ("suite-1-says-2", "sealed in suite 1, signed for suite 2", "suite-refused", sealed(suite=2)),
+        ("suite-3", "an unknown suite", "suite-refused", sealed(suite=3)),
         ("a-package", "a package in place of a renewal", "malformed", sealed_package()),
         (
             "epoch-same",
@@ -254,7 +294,7 @@ def _renewal() -> Vectors:
         ("document-unknown", "a document that was not granted", "not-found", sealed(items=[items[0], _unknown()])),
     ):
         vectors.refused(name, description, failure, given(data))
-    again = seal_fixed(fixed("renewal again"), OTHER.box.public, DOCTOR.box.open(sealed()))
+    again = b"\1" + seal_fixed(fixed("renewal again"), OTHER.box.public, DOCTOR.box.open(sealed()[1:]))
     vectors.refused("resealed", "sealed again to somebody else", "wrong-recipient", given(again, OTHER))
     return vectors
 

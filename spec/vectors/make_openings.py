@@ -184,7 +184,7 @@ def _entry() -> Vectors:
     vectors.refused(
         "replayed", "recorded before: one signature proves one opening", "replayed", given(request(), after=COUNTER)
     )
-    bare = seal_fixed(
+    bare = b"\1" + seal_fixed(
         fixed("statement"), HOLDER.box.public, signed("opening-statement", statement_fields(), DOCTOR.sign)
     )
     refused("not-padded", "a statement without padding", "malformed", request(bare))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spec.vectors.writing import fixed
-from vault import certificate, identity
+from vault import certificate, hybrid, identity
 from vault.encoding import encode
 from vault.primitives import BoxKey, SigningKey
 
@@ -27,6 +27,11 @@ OTHER_AUTHORITY_KEY = SigningKey.from_seed(fixed("other authority"))
 AUTHORITY = certificate.make_authority("Order of Examples", AUTHORITY_KEY, NOW)
 OTHER_AUTHORITY = certificate.make_authority("Other Order", OTHER_AUTHORITY_KEY, NOW)
 RELAY_KEY = SigningKey.from_seed(fixed("relay"))
+
+
+def kem_of(person: identity.Identity) -> bytes:
+    """The ML-KEM key that goes with this person's signing seed."""
+    return hybrid.derive_public(hybrid.derive_seed(person.sign.seed))
 
 
 def secrets_of(person: identity.Identity) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def seal_fixed(ephemeral: bytes, public: bytes, plaintext: bytes) -> bytes:
 
 
 def seal_padded(ephemeral: bytes, public: bytes, statement: bytes) -> bytes:
-    """A statement as it travels: padded, then sealed."""
-    return seal_fixed(ephemeral, public, pad(statement))
+    """A statement as it travels in suite 1: the byte of the suite, then padded and sealed."""
+    return b"\1" + seal_fixed(ephemeral, public, pad(statement))
 
 
 @dataclass(slots=True)

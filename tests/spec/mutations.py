@@ -119,9 +119,19 @@ def _list() -> Iterator[Mutation]:
         f"{PEOPLE}swapped_box_key_under_the_right_signature_key",
     )  # fmt: skip
     yield one(
-        "card: its suite", "vault/identity.py",
-        '    need_suite(fields["suite"])', "    pass",
+        "card: its suite", "vault/statement.py",
+        "    need_suite(suite, known=tuple(shapes))", "    pass",
         f"{PEOPLE}unknown_or_lower_suite",
+    )  # fmt: skip
+    yield one(
+        "card: not less than before", "vault/people.py",
+        "    if card.suite < before.suite:", "    if False:",
+        f"{PEOPLE}downgrade_of_a_person",
+    )  # fmt: skip
+    yield one(
+        "sealed: in the suite that was signed", "vault/statement.py",
+        "    if _suite_of(statement) != suite:", "    if False:",
+        f"{PEOPLE}downgrade_of_a_sealed_message",
     )  # fmt: skip
     yield one(
         "role: a payer is refused", "vault/certificate.py",

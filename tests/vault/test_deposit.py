@@ -51,7 +51,7 @@ def test_the_depositor_cannot_read_it_back() -> None:
 @pytest.mark.parametrize(
     ("data", "failure"),
     [
-        (deposit(suite=2), SuiteRefused),
+        (deposit(suite=3), SuiteRefused),
         (deposit(signer=OTHER.sign), BadSignature),
         (deposit(card=CARD[:-1]), Malformed),
         (deposit(recipient=OTHER.box.public), WrongRecipient),

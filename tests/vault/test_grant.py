@@ -118,7 +118,7 @@ def test_a_grant_travels_and_its_documents_open() -> None:
     ("data", "failure"),
     [
         (statement(suite=2), SuiteRefused),
-        (statement(outer={"suite": 2}), SuiteRefused),
+        (statement(outer={"suite": 3}), SuiteRefused),
         (statement(signer=OTHER.sign), BadSignature),
         (statement(packer=OTHER.sign), BadSignature),
         (statement(outer={"recipient": OTHER.box.public}), WrongRecipient),
@@ -218,7 +218,7 @@ def test_a_renewal_travels() -> None:
     ("data", "failure"),
     [
         (renewal(OTHER.sign), BadSignature),
-        (renewal(suite=2), SuiteRefused),
+        (renewal(suite=3), SuiteRefused),
         (renewal(recipient=OTHER.box.public), WrongRecipient),
         (renewal(wraps=[]), Malformed),
         (statement(), Malformed),

@@ -62,7 +62,7 @@ def test_a_card_signed_by_another_key_is_refused() -> None:
 
 def test_another_suite_is_refused_before_the_signature() -> None:
     with pytest.raises(SuiteRefused):
-        read_card(changed(suite=2, sign=OTHER.sign.public))
+        read_card(changed(suite=3, sign=OTHER.sign.public))
 
 
 @pytest.mark.parametrize("missing", ["relay", "relay_key", "inbox", "deposit"])

@@ -244,7 +244,7 @@ def test_ids_that_are_none_find_nothing(parties: Parties) -> None:
 def test_without_a_relay_or_an_inbox_nothing_is_granted(parties: Parties, vault_factory: object) -> None:
     _, _, doctor = parties.professional()
     lonely = vault_factory(clock=parties.clock)  # type: ignore[operator]
-    lonely.people.pin_authority(parties.holder.people.authorities()[0].data)
+    lonely.people.pin_authority(parties.office.bulletin(int(parties.clock())))
     known = lonely.people.add(doctor.card.data, met=True)
     with pytest.raises(InputRefused):
         lonely.sharing.grant(known, ["0" * 32], right="read", purpose="", seconds=60)

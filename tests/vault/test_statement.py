@@ -77,4 +77,4 @@ def test_a_sealed_statement_is_for_one_person_and_says_little_by_its_length() ->
 @pytest.mark.parametrize("wrong", [MADE, pad(MADE) + b"\0", pad(MADE)[:-1], b""])
 def test_padding_has_one_form(wrong: bytes) -> None:
     with pytest.raises(Malformed):
-        open_statement(DOCTOR.box, seal_to(DOCTOR.box.public, wrong))
+        open_statement(DOCTOR.box, b"\1" + seal_to(DOCTOR.box.public, wrong))

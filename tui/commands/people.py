@@ -24,12 +24,13 @@ def _card(session: Session) -> int:
     with session.vault() as vault:
         if session.args.out:
             return write_card(session, vault, Path(session.args.out))
-        text = vault.people.card_text()
         fingerprint = vault.people.fingerprint()
         if session.json or session.args.text:
+            text = vault.people.card_text()
             session.give({"card": text, "fingerprint": fingerprint, "name": vault.holder_name}, text)
             return 0
-        _draw(text)
+        _draw(vault.people.card_text(short=True))
+        session.say(_("The code names your keys. To send you something, people need the card as a file: --out."))
         _talk(session, vault, fingerprint)
     return 0
 

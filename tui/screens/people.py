@@ -35,6 +35,7 @@ def refusal(person: Any) -> str:
         "role-denied": _("a payer, insurer or employer: never"),
         "not-certified": _("nobody you trust vouches for them, number not compared"),
         "expired": _("their certificate is out of date"),
+        "suite-refused": _("only their short card is here: ask for the file"),
         "wrong-recipient": _("their certificate is for somebody else"),
     }
     if person.reason:

@@ -18,6 +18,7 @@ class PersonRow:
     met: bool
     added: int
     used: int
+    kem: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class AuthorityRow:
 
 
 _AUTHORITY = "sign, name, data, list, head, start, peaks, leaves"
-_PERSON = "id, name, role, card, certificate, met, added, used"
+_PERSON = "id, name, role, card, certificate, met, added, used, kem"
 
 
 class PeopleStore:
@@ -46,10 +47,11 @@ class PeopleStore:
 
     def put_person(self, row: PersonRow) -> None:
         self._store.run(
-            f"INSERT INTO person ({_PERSON}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "name = excluded.name, role = excluded.role, card = excluded.card, used = max(used, excluded.used), "
+            f"INSERT INTO person ({_PERSON}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "name = excluded.name, role = excluded.role, card = excluded.card, kem = excluded.kem, "
+            "used = max(used, excluded.used), "
             "certificate = coalesce(excluded.certificate, certificate), met = max(met, excluded.met)",
-            (row.id, row.name, row.role, row.card, row.certificate, int(row.met), row.added, row.used),
+            (row.id, row.name, row.role, row.card, row.certificate, int(row.met), row.added, row.used, row.kem),
         )
 
     def person(self, person_id: bytes) -> PersonRow | None:
@@ -116,4 +118,4 @@ class PeopleStore:
 
 
 def _person(row: tuple) -> PersonRow:  # type: ignore[type-arg]
-    return PersonRow(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], row[7])
+    return PersonRow(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], row[7], row[8])

@@ -13,7 +13,7 @@ import pytest
 from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, card_fields, signed
 from sync import wire
 from tests.stage import Stage, details
-from vault import bulletin, certificate, deposit, grant, log, opening, primitives, roster, statement
+from vault import Document, bulletin, certificate, deposit, grant, log, opening, primitives, roster, statement
 from vault.authority import Office
 from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, LOGGED, make_authority, make_logged
 from vault.encoding import Shape
@@ -31,7 +31,7 @@ from vault.errors import (
     VerificationFailed,
     WrongRecipient,
 )
-from vault.identity import CARD, Card, Identity, make_card, read_card
+from vault.identity import CARD, CARD_HYBRID, Card, Identity, make_card, read_card
 from vault.people import Person
 from vault.primitives import BoxKey, SigningKey, make_id, make_key, seal_to, verify
 from vault.statement import TYPES, make_statement, read_statement
@@ -123,10 +123,9 @@ def test_swapped_recipient_key(stage: Stage) -> None:
 def test_swapped_box_key_under_the_right_signature_key(stage: Stage) -> None:
     """Half a card is somebody else's: the signature is over both keys."""
     true = read_card(stage.physician.people.card())
-    fields = read_statement("card", CARD, true.data).fields
-    body = CARD.encode({**fields, "box": BoxKey.make().public})
-    outer = statement._outer(CARD)
-    data = outer.encode({"type": "card", "body": body, "sig": read_statement("card", CARD, true.data).sig})
+    told = read_statement("card", CARD_HYBRID, true.data)
+    body = CARD_HYBRID.encode({**told.fields, "box": BoxKey.make().public})
+    data = statement._outer(CARD_HYBRID).encode({"type": "card", "body": body, "sig": told.sig})
     with pytest.raises(BadSignature):
         stage.holder.people.add(data, met=True)
 
@@ -316,7 +315,7 @@ def test_resealed_grant(stage: Stage) -> None:
     (message,) = stage.relay.entries(read_card(stage.physician.people.card()).inbox or b"")
     inside = statement.open_statement(stage.physician.identity.box, message[1])
     target = read_card(stage.holder.people.card())
-    sealed = statement.seal_statement(target.box, inside)
+    sealed = statement.seal_statement(target.box, inside, target.kem)
     client = stage.relay.factory("physician")("http://relay.test")
     client.append(target.inbox or b"", target.deposit or b"", sealed)
     client.close()
@@ -346,7 +345,7 @@ def test_grant_received_twice(stage: Stage) -> None:
     stage.theirs.sync()
     inside = statement.open_statement(stage.physician.identity.box, message[1])
     client = stage.relay.factory("holder")("http://relay.test")
-    client.append(card.inbox or b"", card.deposit or b"", statement.seal_statement(card.box, inside))
+    client.append(card.inbox or b"", card.deposit or b"", statement.seal_statement(card.box, inside, card.kem))
     client.close()
     assert stage.pull(stage.theirs) == []
     assert len(stage.physician.visiting.grants()) == 1
@@ -471,7 +470,7 @@ def test_removed_device_comes_back() -> None:
         roster.read_next(make_statement("roster", roster.ROSTER, {**back, "signer": other.public}, other), after)
 
 
-@pytest.mark.parametrize("suite", [0, 2, 255])
+@pytest.mark.parametrize("suite", [0, 3, 255])
 def test_unknown_or_lower_suite(suite: int) -> None:
     """Signed as it must be, under a suite that is not this one: there is nothing to negotiate."""
     from spec.vectors.make_grants import grant_fields, package_fields
@@ -501,6 +500,34 @@ def test_unknown_or_lower_suite(suite: int) -> None:
     for decode, size in ((wire.Checkpoint.decode, wire.CHECKPOINT_BYTES), (wire.Receipt.decode, wire.RECEIPT_BYTES)):
         with pytest.raises(wire.WireError):
             decode(bytes([suite, 1]) + bytes(size - 2))
+
+
+def test_downgrade_of_a_person(stage: Stage) -> None:
+    """The owner's own signature on a card of suite 1, after one of suite 2: an old program, or a stolen key."""
+    me = stage.physician.identity
+    weak = replace(me, box=BoxKey.from_secret(me.box.secret))
+    true = stage.person.card
+    inbox = {"relay": true.relay, "relay_key": true.relay_key, "inbox": true.inbox, "deposit": true.deposit}
+    for made in (true.made, true.made + 1):
+        with pytest.raises(SuiteRefused):
+            stage.holder.people.add(make_card(weak, now=made, **inbox))
+    with pytest.raises(SuiteRefused):
+        stage.mine.deposit(make_card(weak, now=true.made - 1, **inbox), [(Document(title="x"), {})])
+    assert stage.holder.people.find(stage.person.id).card.kem == true.kem is not None
+
+
+def test_downgrade_of_a_sealed_message(stage: Stage) -> None:
+    """Sealed in another suite than its sender signed, by whoever could open it and seal it again."""
+    stage.grant(stage.letter(), received=False)
+    card = read_card(stage.physician.people.card())
+    (message,) = stage.relay.entries(card.inbox or b"")
+    inside = statement.open_statement(stage.physician.identity.box, message[1])
+    assert message[1][0] == 2
+    client = stage.relay.factory("holder")("http://relay.test")
+    client.append(card.inbox or b"", card.deposit or b"", statement.seal_statement(card.box, inside))
+    client.append(card.inbox or b"", card.deposit or b"", b"\x03" + message[1][1:])
+    client.close()
+    assert details(stage.pull(stage.theirs), "quarantined") == ["suite-refused"] * 2
 
 
 def test_suite_below_the_rosters_minimum() -> None:
