@@ -101,7 +101,7 @@ def _acknowledged_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (_no_late_changes, range(1, 40)),
         (_anybody_writes, range(1, 60)),
-        (_relay_believed, range(1, 60)),
+        (_relay_believed, range(60, 300)),
         (_drafts_dropped, range(1, 60)),
         (_keys_kept, range(1, 20)),
         (_one_key, range(1, 40)),

@@ -181,7 +181,8 @@ def test_kill_during_exchange(
         order.append(relay.kill)
         chooser.shuffle(order)
         for kill in order:
-            time.sleep(chooser.uniform(0, 0.35))
+            # The first turn lasts, so that on a slow machine too everybody has done something.
+            time.sleep(chooser.uniform(0, 0.35) if turn else 2.0)
             kill()
     relay.again()
     with Vault.unlock(places[0][0], passphrase) as mine_, Vault.unlock(places[1][0], passphrase) as theirs_:
