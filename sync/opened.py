@@ -27,7 +27,7 @@ from vault.errors import (
     RightMissing,
     VerificationFailed,
 )
-from vault.late import Late, touched, write_again
+from vault.late import draft_again, touched
 from vault.outbox import Outbox
 from vault.primitives import make_id, make_key
 from vault.replica import Change, Edit, conflicts, edit, flatten
@@ -48,7 +48,6 @@ class OpenDocument:
         self._vault = vault
         self._unlocked = unlocked
         self._actor = make_id()
-        self._branch = make_id()  # under which former drafts are written again
         self._channel = replace(vault.visiting.channel(unlocked), own=self._actor)
         self._seen = Seen()
         self._links = [ZERO]  # the channel's chain at every position
@@ -127,15 +126,16 @@ class OpenDocument:
         It is written on the edition: what others wrote in this epoch meanwhile stands beside it as a conflict.
         """
         with self._exchange.lock:
-            for draft in self._outbox.drafts(self._unlocked.visit, self._unlocked.item):
-                kept = json.loads(draft.edits)
-                edits: list[Edit] = [(op, tuple(path), *value) for op, path, *value in kept["edits"]]
-                with self._vault.store.transaction():
-                    if self.right == "edit":
-                        late = Late(tuple(edits), (), kept["whole"])
-                        again = write_again(self._channel.save, self._actor, self._branch, late)
-                        if again.late is not None:
-                            self._send(again.save, again.late, edits)
+            drafts = self._outbox.drafts(self._unlocked.visit, self._unlocked.item)
+            kept = [json.loads(draft.edits) for draft in drafts]
+            edits: list[Edit] = [(op, tuple(path), *value) for one in kept for op, path, *value in one["edits"]]
+            whole = {entry_id: fields for one in kept for entry_id, fields in one["whole"].items()}
+            with self._vault.store.transaction():
+                if edits and self.right == "edit":
+                    save, change = draft_again(self._channel.save, make_id(), edits, whole)
+                    if change is not None:
+                        self._send(save, change, edits)
+                for draft in drafts:
                     self._outbox.drop_draft(draft)
             self._exchange.push()
 

@@ -115,6 +115,7 @@ VERBS = (
         ),
     ),
     Entry("verify", "checking", N_("check everything that can be checked")),
+    Entry("inspect", "checking", N_("every field and size of a file of Elpis, never its content")),
     Entry("doctor", "checking", N_("find out what is wrong")),
     Entry("vectors", "checking", N_("check the test vectors of the specification")),
     Entry("demo", "checking", N_("the whole story on one machine")),

@@ -1,4 +1,5 @@
-"""Everything in an open vault that can be checked without a network: replicas, what is read from them, attachments.
+"""Everything in an open vault that can be checked without a network: replicas, what is read from them, attachments,
+the openings' signatures. What relays signed is checked by sync.verifying.
 
 The head was checked when the vault was opened, and every page of the database is authenticated as it is read.
 """
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vault.errors import StorageFailed, VerificationFailed
+from vault.opening import verify_opening
+from vault.primitives import hash32
+from vault.store.grants import GrantStore
 
 if TYPE_CHECKING:
     from vault.vault import Vault
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 class Check:
     """What was checked, how many of it, and what failed: (document id, failure class)."""
 
-    what: str  # documents | attachments | trace
+    what: str  # documents | attachments | trace; of relays: chains | checkpoints | receipts | openings
     count: int
     failed: tuple[tuple[str, str], ...]
 
@@ -55,8 +59,30 @@ def _check_documents(vault: Vault, progress: Callable[[int, int], None] | None) 
 
 
 def _check_trace(vault: Vault) -> Check:
-    """Openings whose signature did not hold when they came: the journal shows them as unknown."""
-    lines = vault.sharing.trace()
-    return Check(
-        "trace", len(lines), tuple((line.document_id, line.state) for line in lines if line.state == "unknown")
-    )
+    """Every opening's signatures once more, in the order of the trace; and each grant is the one that was given."""
+    grants, failed, count = GrantStore(vault.store), [], 0
+    shown = {(row.number, row.position): row.state for row in grants.openings()}
+    for given in grants.all_given():
+        counter, tags = 0, grants.documents_of_tags(given.number)
+        if hash32(given.body) != given.hash:
+            failed.append((given.number.hex(), "the grant was changed"))
+        for position, _, entry in grants.entries(given.number):
+            count += 1
+            try:
+                opened = verify_opening(
+                    entry,
+                    reader=given.reader,
+                    grantee=given.sign,
+                    me=vault.identity.box,
+                    number=given.number,
+                    grant_hash=given.hash,
+                    items=tags,
+                    after=counter,
+                )
+            except VerificationFailed as failure:
+                failed.append((given.number.hex(), f"opening {position}: {failure.code}"))
+                continue
+            counter = opened.counter
+            if shown[given.number, position] != "opened":
+                failed.append((given.number.hex(), f"opening {position} is shown as unknown"))
+    return Check("trace", count, tuple(failed))

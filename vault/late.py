@@ -104,6 +104,25 @@ def write_again(save: bytes, actor: bytes, branch: bytes, late: Late) -> Again:
     return Again(merged.save, merged.state, merged, beside, change)
 
 
+def draft_again(
+    save: bytes, actor: bytes, edits: Sequence[Edit], whole: Mapping[str, Mapping[str, Any]]
+) -> tuple[bytes, Change | None]:
+    """An author's own drafts of earlier epochs, as one change under a fresh `actor`: (replica, change).
+
+    They are made on the edition, or on the first state after it that holds every entry they are about: an entry of the
+    author's may have come back from the holder meanwhile. What was written later stands beside them.
+    """
+    every = changes(save)
+    base = merge(b"", every[:1])
+    wanted = {item[1][1] for item in edits if item[1][0] == "entries"} & flatten(save)["entries"].keys()
+    for made in every[1:]:
+        if wanted <= base.state["entries"].keys():
+            break
+        base = merge(base.save, [made])
+    _, change = edit(base.save, actor, fitted(edits, whole, base.state))
+    return (save, None) if change is None else (merge(save, [change]).save, change)
+
+
 def _value(state: Mapping[str, Mapping[str, Any]], path: Path) -> Any:
     place: Any = state
     for name in path:

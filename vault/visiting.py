@@ -112,9 +112,13 @@ class Visiting:
         if visit.state != "open":
             raise Replayed("a renewal of a grant that is over")  # it was on its way when the grant ended
         renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
-        check_renewal(renewal, {item.document: _granted(item) for item in self._grants.visit_items(number)})
+        known = {item.document: item for item in self._grants.visit_items(number)}
+        check_renewal(renewal, {document: _granted(item) for document, item in known.items()})
         pairs = zip(renewal.items, renewal.wraps, strict=True)
-        self._grants.put_visit_items([_item(number, item, wrapped) for item, wrapped in pairs])
+        with self._store.transaction():
+            for item in renewal.items:
+                self._mailboxes.drop(known[item.document].mailbox)  # the channel of the epoch before
+            self._grants.put_visit_items([_item(number, item, wrapped) for item, wrapped in pairs])
         return self._need_visit(number)
 
     def grants(self) -> tuple[Visit, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sync import envelope, wire
 from sync.client import RelayRefused
+from sync.verifying import check_relays
 from tests.simulation.ledger import Granted, words
 from tests.simulation.world import GRANTEES, Broken, Seat, World, visible
 from vault.checkup import check
@@ -193,7 +194,7 @@ def _check_files(world: World) -> None:
 def _check_stored(world: World) -> None:
     """Everything that a vault can check of itself holds, and what opened ended grants is gone."""
     for seat in world.seats.values():
-        for item in check(seat.vault):
+        for item in (*check(seat.vault), *check_relays(seat.vault)):
             if item.failed:
                 raise Broken(f"{seat.name}: {item.what} {item.failed[:3]}")
         for (number,) in seat.vault.store.rows("SELECT number FROM visit WHERE state <> 'open'"):

@@ -368,6 +368,8 @@ class Wire:
         known = {**self._line.facts.get((kind, addr), {}), **self._line.fresh.get((kind, addr), {}), 0: wire.START}
         links, chain = {}, known.get(after)
         for message in messages:
+            if message.index != after + 1 + len(links):
+                chain = None  # an entry is left out: nothing is said of what comes behind it
             if chain is not None:
                 chain = wire.extend_chain(chain, message.index, message.time, message.body_hash)
                 links[message.index] = chain

@@ -248,10 +248,11 @@ class World:
     def _need_detection(self, seat: Seat, step: Step, events: int, refusal: Exception | None, crashed: bool) -> None:
         """A relay that contradicts what it signed to this party before is noticed in this very step."""
         whole = not crashed and refusal is None and "call" not in {what for what, *_ in step.faults}
-        contradictions = seat.line.settle(keep=whole)
         told = isinstance(refusal, VerificationFailed) or any(
             event.kind == "relay-contradiction" for _, event in self.events[events:]
         )
+        # What came together with a contradiction was not taken: it is no fact to this party.
+        contradictions = seat.line.settle(keep=whole and not told)
         if contradictions and not told and not crashed:
             raise Broken(f"{seat.name} did not notice that the relay contradicts itself: {sorted(set(contradictions))}")
 

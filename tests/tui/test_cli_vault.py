@@ -278,7 +278,7 @@ def test_verify_and_doctor(elpis: Elpis, tmp_path: Path) -> None:
     elpis("add", "--file", source)
     checked = elpis("verify", "--json").json
     assert checked["ok"] and {item["what"] for item in checked["checks"]} == {
-        "head", "documents", "attachments", "trace",
+        "head", "documents", "attachments", "trace", "chains", "checkpoints", "receipts",
     }  # fmt: skip
     assert elpis("doctor", "--json").json["ok"] is True
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui import doctor, render, wording
+from tui.asking import UsageError
 from tui.doctor import Finding
 from tui.language import _, ngettext
 from tui.progress import progress
 from tui.session import Session, Verb
+
+if TYPE_CHECKING:
+    from vault.checkup import Check
 
 MARKS = {"ok": " ", "problem": "!", "skipped": "-"}
 
@@ -21,10 +27,13 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
 
 def _verify(session: Session) -> int:
     """Everything that can be checked: opening the vault checked the head, the rest is read here."""
+    from sync.verifying import check_relays
     from vault.checkup import check
 
+    if session.args.relay_db:
+        return _verify_database(session)
     with session.vault() as vault, progress(_("Checking")) as report:
-        checks = check(vault, report)
+        checks = (*check(vault, report), *check_relays(vault))
     failed = sum(len(item.failed) for item in checks)
     data = {
         "ok": not failed,
@@ -34,17 +43,81 @@ def _verify(session: Session) -> int:
             for item in checks
         ],
     }
-    names = {"documents": _("documents"), "attachments": _("attachments"), "trace": _("lines of the journal")}
-    lines = [_("The head is the newest one seen here.")]
-    for item in checks:
-        lines.append(f"{item.count:>7}  {names[item.what]}")
-        lines += [f"      !  {document[:8]}  {render.clean(why)}" for document, why in item.failed]
-    session.give(data, "\n".join(lines))
+    session.give(data, "\n".join([_("The head is the newest one seen here."), *_told(checks)]))
     if failed:
         session.say(ngettext("{n} thing is not what it claims to be.", "{n} things are not.", failed).format(n=failed))
     else:
         session.say(_("Everything that can be checked was checked, and holds."))
     return wording.NOT_VERIFIED if failed else wording.OK
+
+
+def _told(checks: Sequence[Check]) -> list[str]:
+    names = {
+        "documents": _("documents are what their history says"),
+        "attachments": _("files, each chunk authentic"),
+        "trace": _("openings, signed by whoever opened"),
+        "chains": _("histories of relays, link by link"),
+        "checkpoints": _("signed words of relays, none contradicts what was followed"),
+        "receipts": _("receipts of relays for keys destroyed"),
+        "openings": _("openings, signed by the reader of their grant"),
+    }
+    lines = []
+    for item in checks:
+        lines.append(f"{item.count - len(item.failed):>7}  {names[item.what]}")
+        lines += [f"      !  {found[:8]}  {render.clean(why)}" for found, why in item.failed]
+    return lines
+
+
+def _verify_database(session: Session) -> int:
+    """A relay's database from outside; with the relay's key, also against what it signed to this vault."""
+    from sync.verifying import check_database, checkpoints
+    from sync.wire import WireError, decode_b64
+
+    signed = []
+    if session.args.relay_key:
+        try:
+            key = decode_b64(session.args.relay_key, 32)
+        except WireError:
+            raise UsageError(_("A relay's key is 43 letters and digits, as the relay shows it.")) from None
+        with session.vault() as vault:
+            signed = checkpoints(vault, key)
+    checks = check_database(Path(session.args.relay_db), signed)
+    failed = sum(len(item.failed) for item in checks)
+    found = [
+        {"what": item.what, "count": item.count, "failed": [{"address": a, "why": why} for a, why in item.failed]}
+        for item in checks
+    ]
+    session.give({"ok": not failed, "checks": found}, "\n".join(_told(checks)))
+    if failed:
+        session.say(_("This relay's books do not hold: keep the file, it is evidence."))
+    else:
+        session.say(_("Every chain of this relay holds."))
+    return wording.NOT_VERIFIED if failed else wording.OK
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--relay-db", metavar=_("FILE"), help=_("check a relay's database instead of the vault"))
+    parser.add_argument(
+        "--relay-key", metavar=_("KEY"), help=_("and compare it with what the relay with this key signed to the vault")
+    )
+
+
+def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar=_("FILE"), help=_("any file of Elpis"))
+
+
+def _inspect(session: Session) -> int:
+    from sync.inspection import inspect_file
+
+    found = inspect_file(Path(session.args.file))
+    data = {"kind": found.kind, "size": found.size, "fields": [asdict(field) for field in found.fields]}
+    lines = [f"{found.kind}, {found.size} B"]
+    for field in found.fields:
+        lines.append(
+            f"{'  ' * field.depth}{render.clean(field.name)}  {field.type}  {field.size} B  {field.shown}".rstrip()
+        )
+    session.give(data, "\n".join(lines))
+    return wording.OK
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +205,8 @@ def _demo(session: Session) -> int:
 
 
 VERBS = {
-    "verify": Verb(_nothing, _verify),
+    "verify": Verb(_verify_arguments, _verify),
+    "inspect": Verb(_inspect_arguments, _inspect),
     "doctor": Verb(_doctor_arguments, _doctor),
     "vectors": Verb(_vectors_arguments, _vectors),
     "demo": Verb(_demo_arguments, _demo),

@@ -91,8 +91,9 @@ class MailboxStore:
 
     def advance(self, address: bytes, count: int, chain: bytes) -> None:
         """The relay's chain was followed to `count`."""
-        self._store.run("UPDATE mailbox SET count = ?, chain = ? WHERE address = ?", (count, chain, address))
-        self.remember(address, count, chain)
+        with self._store.transaction():
+            self._store.run("UPDATE mailbox SET count = ?, chain = ? WHERE address = ?", (count, chain, address))
+            self.remember(address, count, chain)
 
     def remember(self, address: bytes, position: int, chain: bytes, signed: bytes | None = None) -> None:
         """The chain at this position, and the relay's signed word for it when there is one."""
