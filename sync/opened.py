@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable, Seen
@@ -27,7 +27,7 @@ from vault.errors import (
     RightMissing,
     VerificationFailed,
 )
-from vault.late import draft_again, touched
+from vault.late import Draft, draft_again, replaced, touched
 from vault.outbox import Outbox
 from vault.primitives import make_id, make_key
 from vault.replica import Change, Edit, conflicts, edit, flatten
@@ -129,12 +129,14 @@ class OpenDocument:
             drafts = self._outbox.drafts(self._unlocked.visit, self._unlocked.item)
             kept = [json.loads(draft.edits) for draft in drafts]
             edits: list[Edit] = [(op, tuple(path), *value) for one in kept for op, path, *value in one["edits"]]
+            seen = [value for one in kept for value in one["seen"]]
             whole = {entry_id: fields for one in kept for entry_id, fields in one["whole"].items()}
             with self._vault.store.transaction():
                 if edits and self.right == "edit":
-                    save, change = draft_again(self._channel.save, make_id(), edits, whole)
-                    if change is not None:
-                        self._send(save, change, edits)
+                    draft_edits = Draft(tuple(edits), tuple(seen), whole)
+                    save, made = draft_again(self._channel.save, self._actor, make_id(), draft_edits)
+                    if made:
+                        self._send(save, made, edits, seen)
                 for draft in drafts:
                     self._outbox.drop_draft(draft)
             self._exchange.push()
@@ -197,15 +199,16 @@ class OpenDocument:
         save, change = edit(self._channel.save, self._actor, edits)
         if change is None:
             return False
-        self._send(save, change, edits)
+        self._send(save, [change], edits, replaced(edits, flatten(self._channel.save)))
         return True
 
-    def _send(self, save: bytes, change: Change, edits: list[Edit]) -> None:
+    def _send(self, save: bytes, made: list[Change], edits: list[Edit], seen: list[Any]) -> None:
+        """Changes in one envelope. `edits` and what they replaced are kept until the relay has taken it."""
         me, device, now = self._vault.identity.sign, self._vault.device_id, int(self._vault.clock())
         item, content, own = self._unlocked.item, self._unlocked.content, own_sender_key(me.public, device)
         if content.append is None:
             raise RightMissing("this grant is for reading")
-        kept = json.dumps({"edits": edits, "whole": touched(edits, flatten(save))}, ensure_ascii=False)
+        kept = json.dumps({"edits": edits, "seen": seen, "whole": touched(edits, flatten(save))}, ensure_ascii=False)
         with self._vault.store.transaction():
             stored = self._mailboxes.senders(item.mailbox).get(own, (0, ZERO))
             seq, prev = max(stored, self._channel.senders.get(own, (0, ZERO)))
@@ -222,15 +225,16 @@ class OpenDocument:
                 seen=[(item.mailbox, self._seen.count, self._seen.chain)],
                 roster=self._vault.roster_head,
                 time=now,
-                body=encode_changes([change]),
+                body=encode_changes(made),
             )
             self._mailboxes.put_sender(item.mailbox, own, seq + 1, head)
             self._outbox.queue_change(self._unlocked.visit, item, content.append, data, kept)
             self._vault.visiting.rewrite_kept(self._unlocked, save)
         self._channel.save = save
         self._channel.senders[own] = (seq + 1, head)
-        self._channel.actors[change.actor] = me.public
-        self._names[change.hash] = (self._vault.identity.name, now)
+        for change in made:
+            self._channel.actors[change.actor] = me.public
+            self._names[change.hash] = (self._vault.identity.name, now)
 
     def attachment(self, sha256: str) -> Iterator[bytes]:
         """The file's bytes, fetched sealed, opened chunk by chunk; the sealed copy is removed afterwards."""

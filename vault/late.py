@@ -104,23 +104,75 @@ def write_again(save: bytes, actor: bytes, branch: bytes, late: Late) -> Again:
     return Again(merged.save, merged.state, merged, beside, change)
 
 
-def draft_again(
-    save: bytes, actor: bytes, edits: Sequence[Edit], whole: Mapping[str, Mapping[str, Any]]
-) -> tuple[bytes, Change | None]:
-    """An author's own drafts of earlier epochs, as one change under a fresh `actor`: (replica, change).
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an author wrote and no relay took, or took without an answer. `seen`: what each edit replaced."""
 
-    They are made on the edition, or on the first state after it that holds every entry they are about: an entry of the
-    author's may have come back from the holder meanwhile. What was written later stands beside them.
+    edits: tuple[Edit, ...]
+    seen: tuple[Any, ...]
+    whole: Mapping[str, Mapping[str, Any]]
+
+
+def replaced(edits: Sequence[Edit], state: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """What each of these edits replaces in this state; None for nothing."""
+    return [_value(state, item[1]) for item in edits]
+
+
+def draft_again(save: bytes, actor: bytes, branch: bytes, draft: Draft) -> tuple[bytes, list[Change]]:
+    """An author's drafts of earlier epochs, as one change under a fresh `branch`: (replica, changes to be sent).
+
+    They are made on the edition, or on the first state after it that knows every entry they are about: what was written
+    later stands beside them. Where that state has another value than the author replaced, somebody else wrote it: the
+    present value is written again beside, under `actor`. What the relay took after all is not made again.
     """
     every = changes(save)
+    ids = {item[1][1] for item in draft.edits if item[1][0] == "entries"}
+    first = {entry_id: at for at, made in reversed([*enumerate(every)]) for entry_id in ids if _names(made, entry_id)}
+    base = _prefix(every[: max(first.values(), default=0) + 1])
+    present = flatten(save)
+    edits, beside = _contested(draft, first, base.state, present)
+    made: list[Change] = []
+    _, late = edit(base.save, branch, fitted(edits, draft.whole, base.state))
+    if late is not None and beside:
+        save, again = edit(save, actor, beside)
+        made += [again] if again is not None else []
+    if late is not None:
+        save = merge(save, [late]).save
+        made.append(late)
+    return save, made
+
+
+def _contested(
+    draft: Draft, known: Mapping[str, int], base: Mapping[str, Mapping[str, Any]], present: State
+) -> tuple[list[Edit], list[Edit]]:
+    """(the edits that are still to be made, the present values that are written again beside them)."""
+    edits: list[Edit] = []
+    beside: list[Edit] = []
+    made: dict[Path, Any] = {}  # by earlier edits of the draft itself
+    for item, seen in zip(draft.edits, draft.seen, strict=True):
+        path = item[1]
+        here = _value(base, path)
+        if path[0] == "entries" and len(path) == 2:
+            if item[0] == "set" and path[1] in known:
+                continue  # its id is random: it was taken
+            if item[0] == "delete" and path[1] in known and here != seen and path not in made:
+                continue  # somebody amended it unseen: it stays
+        elif path not in made and here not in (seen, item[2] if len(item) == 3 else None):
+            value = _value(present, path)
+            if value is not None and path[-1] != "kind":
+                beside += [("delete", path), ("set", path, value)]
+        made[path] = True
+        edits.append(item)
+    return edits, beside
+
+
+def _names(made: Change, entry_id: str) -> bool:
+    return entry_id.encode() in made.data
+
+
+def _prefix(every: Sequence[Change]) -> Merged:
     base = merge(b"", every[:1])
-    wanted = {item[1][1] for item in edits if item[1][0] == "entries"} & flatten(save)["entries"].keys()
-    for made in every[1:]:
-        if wanted <= base.state["entries"].keys():
-            break
-        base = merge(base.save, [made])
-    _, change = edit(base.save, actor, fitted(edits, whole, base.state))
-    return (save, None) if change is None else (merge(save, [change]).save, change)
+    return merge(base.save, every[1:]) if every[1:] else base
 
 
 def _value(state: Mapping[str, Mapping[str, Any]], path: Path) -> Any:

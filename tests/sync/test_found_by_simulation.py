@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from sync.client import RelayUnreachable
 from sync.exchange import Exchange
 from tests.parties import Parties
 from vault import Document, Vault
@@ -41,6 +43,63 @@ def test_a_draft_written_again_stands_beside_what_others_wrote_since(parties: Pa
     parties.exchange.sync()
     (conflict,) = parties.holder.read(letter).conflicts
     assert {side[:2] for side in conflict.sides} == {("draft", "Ndiaye Awa"), ("newer", "Martin Léa")}
+
+
+def test_a_draft_never_replaces_what_its_author_had_not_read(parties: Parties) -> None:
+    """The holder's value is in the edition already: the draft knew nothing of it, so both are shown."""
+    letter = parties.letter()
+    _, first, _ = grant(parties, letter, "Ndiaye Awa")
+    first.sync()
+    opened = first.open(letter)
+    parties.holder.amend(letter, {"title": "unread"})
+    grant(parties, letter, "Petit Jean")
+    opened.write([("set", ("meta", "title"), "draft")])
+    first.open(letter)
+    parties.exchange.sync()
+    (conflict,) = parties.holder.read(letter).conflicts
+    assert {side[0] for side in conflict.sides} == {"draft", "unread"}
+
+
+def test_a_draft_that_the_relay_took_without_an_answer_is_not_written_twice(parties: Parties) -> None:
+    """Seed 440: its entry was made anew over what the holder had written into it since."""
+    letter = parties.letter()
+    _, first, _ = grant(parties, letter, "Ndiaye Awa")
+    first.sync()
+    opened = first.open(letter)
+    called = parties.relay.add
+
+    def lost(*arguments: Any) -> Any:
+        called(*arguments)
+        raise RelayUnreachable("the answer is lost")
+
+    parties.relay.add = lost  # type: ignore[method-assign]
+    entry = opened.set_entry(None, "note", {"label": "taken"})
+    parties.relay.add = called  # type: ignore[method-assign]
+    grant(parties, letter, "Petit Jean")
+    parties.exchange.sync()
+    parties.holder.amend_entry(letter, entry, {"label": "newer"})
+    parties.exchange.sync()
+    first.open(letter)
+    first.open(letter)
+    parties.exchange.sync()
+    (held,) = parties.holder.read(letter).entries
+    assert held.text("label") == "newer" and not parties.holder.read(letter).conflicts
+
+
+def test_a_draft_about_an_entry_that_came_back_from_the_holder(parties: Parties) -> None:
+    """Seed 172: the entry was made a second time, and one of the two was hidden with what it said."""
+    letter = parties.letter()
+    _, first, _ = grant(parties, letter, "Ndiaye Awa")
+    first.sync()
+    opened = first.open(letter)
+    entry = opened.set_entry(None, "note", {"label": "one"})
+    grant(parties, letter, "Petit Jean")
+    parties.exchange.sync()
+    opened.set_entry(entry, "note", {"label": "two"})
+    first.open(letter)
+    parties.exchange.sync()
+    (held,) = parties.holder.read(letter).entries
+    assert held.text("label") == "two" and not parties.holder.read(letter).conflicts
 
 
 def test_a_document_that_is_still_open_takes_nothing_after_the_end(parties: Parties) -> None:

@@ -30,7 +30,7 @@ def opened(vault_factory: Callable[..., Vault]) -> Parties:
     """A record of which one document was opened twice and the access ended."""
     parties = Parties(vault_factory)
     letter = parties.letter()
-    vault, exchange, person = parties.professional()
+    _, exchange, person = parties.professional()
     made = parties.holder.sharing.grant(person, [letter], right="edit", purpose="avis", seconds=3600)
     parties.exchange.sync()
     exchange.sync()
