@@ -62,7 +62,7 @@ def test_words_are_in_the_language_spoken(lang: str) -> None:
     try:
         language.set_language(lang)
         worded = wording.words(vault.errors.NoVault("/somewhere"))
-        assert worded.sentence == {"en": "There is no vault here.", "fr": "Il n'y a pas de coffre ici."}[lang]
+        assert worded.sentence == {"en": "There is no vault here.", "fr": "Il n’y a pas de coffre ici."}[lang]
         assert worded.detail == "/somewhere" and "elpis init" in worded.step
     finally:
         language.set_language(before)

@@ -3,7 +3,7 @@
     python tui/locale/build.py            extract, merge, compile; lists what is not translated yet
     python tui/locale/build.py --check    changes nothing; exit 1 when a catalogue is stale or has gaps
 
-English is its own translation. French gets its typography here (no-break spaces), so that translators need not type it.
+English is its own translation. French gets its spaces and apostrophes here, so that translators need not type them.
 Catalogues are sorted and carry no line numbers and no dates: two people's additions merge, two builds are equal.
 """
 
@@ -46,7 +46,8 @@ def build(language: str) -> tuple[bytes, bytes, list[str]]:
 
 
 def french_typography(text: str) -> str:
-    """No-break spaces before double punctuation and inside quotation marks."""
+    """No-break spaces before double punctuation and inside quotation marks; the apostrophe of print."""
+    text = re.sub(r"(?<=\w)'(?=\w)", "\u2019", text)
     text = re.sub(r" ([:;!?»])", "\u00a0\\1", text)
     return re.sub(r"« ", "«\u00a0", text)
 
