@@ -37,7 +37,7 @@ INNER = Shape(
     "inner",
     {
         "suite": integer(0, 255),
-        "type": one_of("edition", "change"),
+        "type": one_of("edition", "change", "vault"),
         "channel": blob(KEY),
         "document": blob(16),
         "epoch": integer(1),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sync import wire
 from sync.client import RelayClient, RelayRefused, RelayUnreachable, Seen, follow
+from sync.devices import Household
 from sync.opened import OpenDocument
 from sync.pulling import PAGE, Pull
 from sync.pushing import FOR_GOOD, Progress, Push
@@ -38,7 +39,8 @@ class Exchange:
         self._outbox = Outbox(vault)
         self._relays = Relays(vault.people, client_factory)
         self._pusher = Push(vault, self._outbox, self._relays)
-        self._puller = Pull(vault, self._outbox, self._relays)
+        self._household = Household(vault, self._outbox, self._relays)
+        self._puller = Pull(vault, self._outbox, self._relays, self._household)
         self._swept = False
         self.lock = threading.RLock()
 
@@ -66,10 +68,13 @@ class Exchange:
                 report.events.append(Event("access-ended", grant.person, time=grant.until))
             self._vault.visiting.close_ended()
             self.sweep()
-            self._pusher.all(report, progress)
+            self._vault.devices.settle()
+            self._push(report, progress)
             self._puller.all(report)
             self._file(report)
-            self._pusher.all(report, progress)
+            self._household.fetch(report)
+            self._vault.devices.settle()
+            self._push(report, progress)
             report.queued = self._outbox.queued()
             home = self._vault.people.relay()
             if home is not None and home[0] in report.unreachable:
@@ -80,9 +85,13 @@ class Exchange:
         """Only what is queued, without asking for news."""
         with self.lock:
             report = Report()
-            self._pusher.all(report, progress)
+            self._push(report, progress)
             report.queued = self._outbox.queued()
             return report
+
+    def _push(self, report: Report, progress: Progress | None) -> None:
+        self._pusher.all(report, progress)
+        self._household.push(report)
 
     def watch(self, callback: Callable[[Report], None], stop: threading.Event, *, seconds: int = 25) -> None:
         """Wait for news and exchange it, until `stop`: for an open screen. A silent relay is asked again later."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable, Seen, Watch, follow
+from sync.devices import Household
 from sync.relays import Relays
 from sync.report import Event, Report
 from sync.wire import Checkpoint, Message
@@ -23,19 +24,24 @@ from vault.vault import Vault
 PAGE = 200
 # A relay could leave something out of its unsigned answer about what is new: once a day each mailbox is read itself.
 WHOLE_EVERY = 86_400
+HOME = ("vault", "snapshot")  # the mailboxes of the holder's devices among themselves
 
 
 class Pull:
-    def __init__(self, vault: Vault, outbox: Outbox, relays: Relays) -> None:
+    def __init__(self, vault: Vault, outbox: Outbox, relays: Relays, household: Household) -> None:
         self._vault = vault
         self._outbox = outbox
         self._relays = relays
+        self._household = household
 
     def all(self, report: Report) -> None:
         now = int(self._vault.clock())
         last = int(self._vault.meta("pulled") or 0)
         whole = not last <= now < last + WHOLE_EVERY
-        mailboxes = [box for box in self._outbox.mailboxes() if box.relay not in report.unreachable]
+        self._at_home(report)
+        mailboxes = [
+            box for box in self._outbox.mailboxes() if box.relay not in report.unreachable and box.kind not in HOME
+        ]
         traces = [given for given in self._vault.sharing.journal.to_follow() if given.relay not in report.unreachable]
         news = None if whole else self._news(mailboxes, traces, report)
         for mailbox in mailboxes:
@@ -46,6 +52,20 @@ class Pull:
                 self._trace(given, report)
         if whole and not report.unreachable:
             self._vault.set_meta("pulled", str(now))
+
+    def _at_home(self, report: Report) -> None:
+        """What the holder's other devices told: a snapshot whole before the channel, and each channel that a turn
+        leads to. From there this device learns of inboxes and documents' channels too."""
+        read: set[bytes] = set()
+        while True:
+            boxes = [box for box in self._outbox.mailboxes() if box.kind in HOME and box.address not in read]
+            if not boxes or (boxes[0].kind == "vault" and self._vault.meta("snapshot")):
+                return
+            read.add(boxes[0].address)
+            self._mailbox(boxes[0], report)
+            if boxes[0].relay in report.unreachable:
+                return
+            self._household.caught_up(boxes[0])
 
     def inbox(self) -> None:
         """The inbox alone, before an opening: a renewal may lie there. A relay that is away is no reason to stop."""
@@ -86,8 +106,7 @@ class Pull:
                 return
             report.events.append(Event("refused", detail=f"{mailbox.kind}: {refusal.reason}"))
         except RelayContradiction as failure:
-            self._outbox.contradiction(mailbox.address, failure)
-            report.events.append(Event("relay-contradiction", detail=str(failure)))
+            self._household.accuse(mailbox, failure, report)
         except VerificationFailed as failure:
             report.events.append(Event("refused", detail=f"{mailbox.kind}: {failure.code}"))
 
@@ -99,8 +118,12 @@ class Pull:
         while True:
             messages, checkpoint = client.messages(mailbox.address, mailbox.owner, seen.count, PAGE)
             self._outbox.check_tail(mailbox.address, checkpoint)
-            after = follow(seen, messages, checkpoint)
+            try:
+                after = follow(seen, messages, checkpoint)
+            except RelayContradiction as failure:
+                raise self._outbox.with_signatures(mailbox.address, failure, checkpoint) from failure
             self._take(mailbox, seen, messages, checkpoint, report)
+            self._outbox.note(mailbox.address, after.count, checkpoint)
             seen = after
             if seen.count >= checkpoint.count:
                 self._outbox.followed(mailbox.address, checkpoint)
@@ -108,7 +131,8 @@ class Pull:
         if mailbox.kind == "inbox" and seen.count > mailbox.count:
             client.trim(mailbox.address, mailbox.owner, seen.count)
         if mailbox.state == "closing":
-            client.close_mailbox(mailbox.address, mailbox.owner, True)
+            # Devices that are away still have to read what lies in the vault's own channel.
+            client.close_mailbox(mailbox.address, mailbox.owner, mailbox.kind != "vault")
             self._outbox.done(mailbox.address)
 
     def _take(
@@ -128,6 +152,8 @@ class Pull:
         try:
             if mailbox.kind == "inbox":
                 report.events.append(self._inbox(message))
+            elif mailbox.kind in HOME:
+                self._household.take(mailbox, message, report)
             else:
                 self._envelope(mailbox, message, report)
         except Replayed:

@@ -80,6 +80,12 @@ class DoubleClient:
     def close(self) -> None:
         pass
 
+    def __enter__(self) -> DoubleClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def verify_key(self) -> bytes:
         return self._relay.key.public

@@ -57,6 +57,17 @@ VERBS = (
         ),
     ),
     Entry("close", "closing", N_("the end of a vault: export, then destroy it here and at relays")),
+    Entry(
+        "device",
+        "devices",
+        N_("your other devices"),
+        (
+            ("add", N_("take a new device in: shows a code")),
+            ("join", N_("be that new device")),
+            ("list", N_("which devices have this vault")),
+            ("remove", N_("go on without a device")),
+        ),
+    ),
     Entry("import", "filing", N_("take in files: CDA, FHIR, PDF, whole folders")),
     Entry("add", "filing", N_("add a treatment, an allergy, a file ...")),
     Entry("amend", "filing", N_("change what stands in a document")),

@@ -275,12 +275,21 @@ def events(items: Iterable[Any]) -> str:
         "deposit-waiting": _("laid down, waits for your word: {title}"),
         "quarantined": _("set aside: it breaks the rules"),
         "access-ended": _("an access has ended: {title}"),
-        "relay-contradiction": _("the relay contradicts itself"),
+        "relay-contradiction": _("the relay showed two different histories, perhaps to hide something"),
+        "device-added": _("a new device has your vault: {person}. If it is not yours: `elpis device remove`"),
+        "device-restored": _("a copy of a device was put back and goes on as a new one: {person}"),
+        "recovery-used": _(
+            "the recovery kit was used: keys and inbox are new. If it was not you, look at your devices"
+        ),
+        "device-removed": _("a device was removed: {person}"),
     }
     lines = []
     for item in items:
         told = kinds.get(item.kind, _("something else"))
-        told = told.format(person=clean(item.person) or _("somebody"), title=clean(item.title))
+        if item.kind == "relay-contradiction" and item.detail == "proven":
+            told = _("the relay signed two different histories: proof is kept, see `elpis verify --evidence`")
+        nameless = _("without a name") if item.kind.startswith("device-") else _("somebody")
+        told = told.format(person=clean(item.person) or nameless, title=clean(item.title))
         lines.append(f"{instant(item.time)}  {told}".rstrip(": "))
     return "\n".join(lines)
 
@@ -318,6 +327,17 @@ def people(items: Iterable[Any]) -> str:
         sure = [_("certified") if item.certified else _("not certified")]
         sure.append(_("met") if item.met else _("never met"))
         lines.append(f"{item.id[:8]}  {clean(item.name)}  {role(item.role)}  ({', '.join(sure)})")
+    return "\n".join(lines)
+
+
+def devices(items: Iterable[Any]) -> str:
+    """The holder's devices: id, name, since when, and what is special about each."""
+    lines = []
+    for item in items:
+        marks = [_("this device")] if item.this else []
+        marks += [_("a copy put back")] if item.restored_from else []
+        name = clean(item.name) or _("without a name")
+        lines.append(f"{item.id[:8]}  {name}  {instant(item.added)}  {', '.join(marks)}".rstrip())
     return "\n".join(lines)
 
 

@@ -134,6 +134,16 @@ def waiting(item: Any) -> Shape:
     }
 
 
+def device(item: Any) -> Shape:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "added": rfc3339(item.added),
+        "this": item.this,
+        "restored_from": item.restored_from or None,
+    }
+
+
 def event(item: Any) -> Shape:
     return {
         "kind": item.kind,

@@ -138,6 +138,10 @@ class Channel:
         self._check_place(incoming)
         self._check_right(incoming)
         self.senders[sender_key(incoming)] = (incoming.seq, incoming.hash)
+        if incoming.type == "edition" and self.save and not self.parts:
+            return Taken(
+                Merged(self.save, {})
+            )  # of another device of the holder's: it came through the vault's channel
         try:
             return self._edition(incoming, merge) if incoming.type == "edition" else self._changes(incoming, merge)
         except (ForeignChange, VerificationFailed) as failure:
@@ -154,9 +158,11 @@ class Channel:
 
     def _check_right(self, incoming: Incoming) -> None:
         if incoming.type == "edition":
-            if incoming.signer != self.issuer or self.save:
+            if incoming.signer != self.issuer or (self.save and self.edition is not None):
                 raise ForeignChange("only the holder opens a channel, and only once")
             return
+        if incoming.type != "change":
+            raise ForeignChange("this envelope belongs into the vault's own channel")
         writer = self.writers.get(incoming.signer)
         if writer is None or writer.right != "edit":
             raise ForeignChange("who signed this has no right to write here")

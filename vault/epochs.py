@@ -70,14 +70,17 @@ class Epochs:
         address, owner, append, key = make_key(), make_key(), make_key(), make_key()
         tokens = _tokens(append, members)
         with self._store.transaction():
-            self._close_channel(document)
+            self.close_channel(document)
             state = self._documents.flat(document_id)
             if need_files and (lost := self._lost_file(state["attachments"])):
                 raise InputRefused("a file of this document is missing here", sha256=lost)
             self._publish(document, state["attachments"], relay)
             actor = make_id()
             save, change = make(state, actor)
-            epoch = self._documents.start_epoch(document_id, save, actor)
+            parent = self._documents.replica(document_id).save
+            epoch = self._documents.start_epoch(
+                document_id, save, actor, to=self._vault.telling.next_epoch(document_id)
+            )
             if state["attachments"]:
                 self._documents.write(document_id, state, save)  # their places at the relay changed
             self._documents.set_shared(document_id, True)
@@ -90,6 +93,7 @@ class Epochs:
             self._outbox.queue(relay, "create_mailbox", address, {"owner": owner, "tokens": tokens})
             for body in encode_edition(change, writers):
                 self._outbox.queue(relay, "seal", address, {"type": "edition", "token": append}, body)
+            self._vault.telling.started(document_id, change, parent)
         meta = state["meta"]
         return Started(document, epoch, change.hash, address, key, meta.get("title", ""), meta.get("kind", ""))
 
@@ -97,7 +101,7 @@ class Epochs:
         """Nobody has the document any more: its channel closes, and no token opens its files at the relay."""
         document = bytes.fromhex(document_id)
         with self._store.transaction():
-            self._close_channel(document)
+            self.close_channel(document)
             for address, owner, token, relay in self._mailboxes.blobs(document):
                 arguments = {"owner": owner, "add": [], "remove": [token]}
                 self._outbox.queue(relay, "change_blob_tokens", address, arguments)
@@ -122,7 +126,7 @@ class Epochs:
             ]
             self._vault.edit(document_id, edits)
 
-    def _close_channel(self, document: bytes) -> None:
+    def close_channel(self, document: bytes) -> None:
         """Close the channel at its relay; what lies in it unread is still fetched by the next sync."""
         old = self._mailboxes.channel(document)
         if old is None or old.owner is None:

@@ -62,10 +62,11 @@ class Following:
             self._documents.applied(document_id, taken.merged, [(p.change, p.author, p.time) for p in taken.applied])
         else:
             self._documents.archive(document_id, mailbox.epoch, taken.merged.save)
-            self._write_again(document_id, before, taken)
-        self._want_files(document_id, mailbox.relay)
+            if self._vault.telling.late(document_id, mailbox.epoch, taken.applied):
+                self.write_again(document_id, before, taken)
+        self.want_files(document_id, mailbox.relay)
 
-    def _write_again(self, document_id: str, before: bytes, taken: Taken) -> None:
+    def write_again(self, document_id: str, before: bytes, taken: Taken) -> None:
         """Changes of an epoch that is over, on the edition of the current one, their author named."""
         what = late.effect(before, taken.merged, [p.change.hash for p in taken.applied])
         if not what.edits:
@@ -95,7 +96,7 @@ class Following:
             self._mailboxes.put_actor(channel.address, branch, self._vault.identity.sign.public)
         return branch
 
-    def _want_files(self, document_id: str, relay: str) -> None:
+    def want_files(self, document_id: str, relay: str) -> None:
         """Files that lie at the relay alone are fetched with the next exchange."""
         for sha256, fields in self._documents.flat(document_id)["attachments"].items():
             if fields.get("blob") and not self._vault.sealed_path(fields["sealed_sha256"]).exists():

@@ -82,10 +82,20 @@ class Keyslots:
 
     @classmethod
     def create(
-        cls, path: Path, vault_id: bytes, key: VaultKey, passphrase: str, kit: RecoveryKit, *, sensitive: bool = False
+        cls,
+        path: Path,
+        vault_id: bytes,
+        key: VaultKey,
+        passphrase: str,
+        kit: RecoveryKit | None,
+        *,
+        sensitive: bool = False,
     ) -> Keyslots:
-        slots = (_wrap_passphrase(vault_id, key, passphrase, sensitive=sensitive), _wrap_kit(vault_id, key, kit))
-        made = cls(path, vault_id, slots, b"").with_mac(key)
+        """A new device of a vault has no kit of its own: the vault's opens the folder that it was made with."""
+        slots = [_wrap_passphrase(vault_id, key, passphrase, sensitive=sensitive)]
+        if kit is not None:
+            slots.append(_wrap_kit(vault_id, key, kit))
+        made = cls(path, vault_id, tuple(slots), b"").with_mac(key)
         made.write()
         return made
 

@@ -141,6 +141,7 @@ class Outbox:
         if not folder.is_dir():
             return
         wanted = self._queue.files() | {fetch.target.name for fetch in self._vault.feeding.all_fetches()}
+        wanted |= {address.hex() for _, _, address, *_ in self._vault.telling.journal.files()}
         for left in folder.iterdir():
             if left.name not in wanted:
                 left.unlink(missing_ok=True)
@@ -184,6 +185,11 @@ class Outbox:
         self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
         self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
 
+    def note(self, address: bytes, count: int, checkpoint: Signed) -> None:
+        """The relay's signed word for what was just read: what another device of the holder compares with."""
+        if checkpoint.count == count and count:
+            self._mailboxes.remember(address, count, checkpoint.chain, checkpoint.encode())
+
     def check_tail(self, address: bytes, checkpoint: Signed) -> None:
         """RelayContradiction when the relay took more than it now signs for: it withholds what it acknowledged."""
         known = self._mailboxes.signed_for(address)
@@ -192,6 +198,14 @@ class Outbox:
             raise RelayContradiction(
                 "the relay signed a shorter history than before", reason="rollback", evidence=both.hex()
             )
+
+    def with_signatures(self, address: bytes, failure: RelayContradiction, checkpoint: Signed) -> RelayContradiction:
+        """The same failure with what the relay signed before and now, when it signed something before."""
+        known = self._mailboxes.signed_for(address)
+        if known is None or "evidence" in failure.facts:
+            return failure
+        evidence = (known[1] + checkpoint.encode()).hex()
+        return RelayContradiction(str(failure), reason=failure.facts.get("reason", ""), evidence=evidence)
 
     def check_link(self, address: bytes, position: int, chain: bytes, checkpoint: Signed) -> None:
         """RelayContradiction when this vault knows another chain for this position."""

@@ -53,12 +53,29 @@ class People:
         if known is not None and known != verify_key:
             raise VerificationFailed("this relay's key has changed", relay=url)
         with self._store.transaction():
-            self._people.put_relay(url, verify_key, home=True)
+            if known is None or self.relay() != (url, verify_key):
+                self._people.put_relay(url, verify_key, home=True)
             if self._mailboxes.inbox(url) is None:
-                address, owner, deposit = make_key(), make_key(), make_key()
-                self._mailboxes.add(address, url, "inbox", owner=owner, append=deposit)
-                tokens = [{"token": deposit, "right": "append", "until": None}]
-                self._outbox.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
+                self._make_inbox(url)
+
+    def _make_inbox(self, url: str) -> None:
+        address, owner, deposit = make_key(), make_key(), make_key()
+        self._mailboxes.add(address, url, "inbox", owner=owner, append=deposit)
+        tokens = [{"token": deposit, "right": "append", "until": None}]
+        self._outbox.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
+
+    def renew_inbox(self) -> None:
+        """A new inbox at the home relay; the old one closes, and what lies in it is still read. Cards change."""
+        home = self.relay()
+        old = self._mailboxes.inbox(home[0]) if home else None
+        if home is None:
+            return
+        with self._store.transaction():
+            if old is not None and old.owner is not None:
+                self._mailboxes.set_state(old.address, "closing")
+                arguments = {"owner": old.owner, "purge": False}
+                self._outbox.queue(old.relay, "close_mailbox", old.address, arguments)
+            self._make_inbox(home[0])
 
     def relay(self) -> tuple[str, bytes] | None:
         """(url, verify key) of the remembered relay."""

@@ -52,6 +52,8 @@ LABELS = frozenset({
     "elpis-chain",         # hash chains
     "elpis-log",           # Merkle tree of an authority's certificates
     "elpis-safety",        # safety number
+    "elpis-pair",          # meeting of two devices: commitment, transcript, number
+    "elpis-pair-proof",    # that a device read the code from the other's screen
     "elpis-hash",          # plain 32-byte hashes (editions, grants, envelopes)
 })  # fmt: skip
 

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vault.attachment import Progress, open_file, seal_file
-from vault.document import DOCUMENT_KINDS, SECTION_ENTRY, SECTION_TITLES, Attachment, Conflict, Document, Entry, Value
+from vault.document import (
+    CLINICAL,
+    DOCUMENT_KINDS,
+    SECTION_ENTRY,
+    SECTION_TITLES,
+    Attachment,
+    Conflict,
+    Document,
+    Entry,
+    Value,
+)
 from vault.errors import InputRefused, NotFound, StorageFailed
 from vault.keys import VaultKey, sync_files
-from vault.primitives import make_id, make_key
+from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_attachments, check_state, to_document, to_state
 from vault.store.documents import Documents, Summary, readable
 from vault.store.words import excerpt
@@ -56,6 +66,7 @@ class Record:
     clock: Callable[[], float]
     holder_name: str
     language: str
+    vault_id: bytes
     _key: VaultKey
 
     def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
@@ -232,10 +243,16 @@ class Record:
         }
         check_attachments(sealed)
         state["attachments"] = sealed
-        document_id, actor = make_id().hex(), make_id()
+        document_id, actor = self._new_id(document), make_id()
         save, _ = make(state, actor, checked=True)
         self.documents.add(document_id, state, save, actor, self._now())
         return document_id
+
+    def _new_id(self, document: Document) -> str:
+        """Random; but the same on two devices for what both may make while they are apart."""
+        alike = document.source_id if document.kind == CLINICAL else document.kind
+        derived = hash32(b"document" + self.vault_id + alike.encode())[:16].hex() if alike else ""
+        return make_id().hex() if not alike or self.documents.exists(derived) else derived
 
     def _seal_named(
         self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None

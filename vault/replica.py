@@ -125,6 +125,36 @@ def changes(save: bytes) -> tuple[Change, ...]:
     return tuple(_change(made) for made in _load(save).get_changes([]))
 
 
+def first_hash(save: bytes) -> bytes:
+    """The change that a replica began with names it: its edition."""
+    return bytes(_load(save).get_changes([])[0].hash)
+
+
+def heads(save: bytes) -> tuple[bytes, ...]:
+    """The changes that no other change knows: together they stand for all of the replica."""
+    return tuple(sorted(bytes(head) for head in _load(save).get_heads()))
+
+
+def back_to(save: bytes, to: Sequence[bytes]) -> tuple[bytes, tuple[Change, ...]]:
+    """(the replica as it was at these heads, every change that it did not hold then, oldest first).
+
+    Heads that the replica does not know are passed over; the first change is always held.
+    """
+    every = {change.hash: change for change in changes(save)}
+    first = next(iter(every))
+    held, open_ends = {first}, [head for head in to if head in every]
+    while open_ends:
+        name = open_ends.pop()
+        if name not in held:
+            held.add(name)
+            open_ends += every[name].deps
+    base = merge(b"", [every[first]])
+    inside = [change for name, change in every.items() if name in held and name != first]
+    if inside:
+        base = merge(base.save, inside)
+    return base.save, tuple(change for name, change in every.items() if name not in held)
+
+
 def conflicts(save: bytes) -> tuple[Clash, ...]:
     """Every field that two people wrote without knowing of each other and that nobody settled since."""
     document = _load(save)

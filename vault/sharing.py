@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from vault.channel import Incoming
 from vault.document import Document
 from vault.epochs import Epochs, Member, Started, make_member
-from vault.errors import InputRefused, NotFound
+from vault.errors import InputRefused, NotFound, VerificationFailed
 from vault.following import Following
 from vault.grant import (
+    GRANT,
     MAX_ITEMS,
     MAX_SECONDS,
     MAX_TITLE,
@@ -29,7 +30,7 @@ from vault.opening import cut
 from vault.people import Person
 from vault.primitives import SigningKey, make_key
 from vault.store.grants import Given, GivenItem, GrantStore
-from vault.store.mailboxes import ZERO
+from vault.store.mailboxes import ZERO, MailboxStore
 from vault.store.outbox import OutboxStore
 from vault.trace import Trace, TraceLine
 
@@ -63,6 +64,7 @@ class Sharing:
         self._store = vault.store
         self._grants = GrantStore(vault.store)
         self._outbox = OutboxStore(vault.store)
+        self._mailboxes = MailboxStore(vault.store)
         self._documents = vault.documents
         self._epochs = Epochs(vault)
         self._following = Following(vault)
@@ -183,6 +185,49 @@ class Sharing:
     def publish(self, document_id: str, relay: str) -> None:
         """Queue files that the holder attached to a shared document, and put their places into it."""
         self._epochs.publish(document_id, relay)
+
+    def close_channel(self, document_id: str) -> None:
+        """Close the channel of an epoch that another device's came before."""
+        self._epochs.close_channel(bytes.fromhex(document_id))
+
+    def reconcile(self, document_id: str, *, lost: bool) -> None:
+        """After another device's epoch: who should have the document and is not in it, or was given it in an epoch of
+        this device that gave way (`lost`), gets it anew."""
+        document = bytes.fromhex(document_id)
+        active = self._grants.active_for([document]).get(document, [])
+        channel = self._mailboxes.channel(document)
+        inside = set(self._mailboxes.writers(channel.address)) if channel else set()
+        wanted = {given.sign for given in active}
+        if active and (lost or wanted != inside - {self._vault.identity.sign.public}):
+            self._next_epochs([document_id], active[0].relay)
+        elif not active and channel is not None:
+            self._epochs.close(document_id)
+
+    def give_anew(self) -> tuple[Grant, ...]:
+        """Every active access as a new grant (new number, halves, epoch) and the former one ended: whoever knew its
+        tokens can neither end it nor follow its trace. Those that could not be given today stay as they are."""
+        stayed: list[Grant] = []
+        for given in self._grants.active():
+            person = self._vault.people.get(given.person)
+            fields = GRANT.decode(given.body)
+            documents = [item.document.hex() for item in self._grants.items(given.number)]
+            try:
+                if person is None:
+                    raise NotFound("somebody who is not known any more")
+                with self._store.transaction():
+                    self.grant(
+                        person,
+                        documents,
+                        right=given.right,
+                        purpose=given.purpose,
+                        until=given.until,
+                        offline=fields["offline"],
+                        openings=fields["openings"],
+                    )
+                    self.revoke(given.number.hex())
+            except (VerificationFailed, InputRefused, NotFound):
+                stayed.append(_shown(given, self._grants.items(given.number)))
+        return tuple(stayed)
 
     def trace(self) -> tuple[TraceLine, ...]:
         """Everything that happened to grants, oldest first: granted, opened, revoked, ended, unknown."""

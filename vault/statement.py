@@ -31,7 +31,7 @@ from vault.primitives import (
 # Every statement type; each is its own signature context (registry in spec/primitives.md).
 TYPES = (
     "card", "authority", "certificate", "log-head", "revocations", "grant", "package", "renewal", "opening-statement",
-    "deposit", "roster",
+    "deposit", "roster", "welcome",
 )  # fmt: skip
 OVERHEAD = 128
 MAX_SEALED = (1 << 20) + OVERHEAD

@@ -30,11 +30,15 @@ from vault.recovery import RecoveryKit
 from vault.roster import derive_device_id, derive_head, make_first
 from vault.store.connection import Store
 from vault.store.documents import Documents
+from vault.store.household import HouseholdStore
 
 if TYPE_CHECKING:
+    from vault.devices import Devices
+    from vault.enrolment import Newcomer
     from vault.feeding import Feeding
     from vault.people import People
     from vault.sharing import Sharing
+    from vault.telling import Telling
     from vault.visiting import Visiting
 
 __all__ = ["Progress", "Vault"]
@@ -60,10 +64,8 @@ class Vault(Record):
         self._head = head
         self._busy = busy
         self._locked = False
-        self.holder_name = self.meta("name")
-        self.holder_birth = self.meta("birth")
-        self.role = self.meta("role")
-        self.language = self.meta("language")
+        self.read_settings()
+        self.telling.listen()
 
     @classmethod
     def create(
@@ -82,23 +84,48 @@ class Vault(Record):
         normal = phrases.accept_new(passphrase)
         if not name.strip() or len(name) > 200:
             raise InputRefused("a vault has the name of its holder, at most 200 characters")
+        vault_id, kit = make_id(), RecoveryKit.make()
+        about = {"name": name.strip(), "birth": birth, "role": role, "language": language}
+
+        def furnish(store: Store) -> None:
+            _furnish(store, vault_id, about, kit, int(clock()))
+
+        return cls._made(path, vault_id, normal, kit, furnish, sensitive=sensitive, clock=clock), kit
+
+    @classmethod
+    def join(cls, path: Path, newcomer: Newcomer, *, passphrase: str, clock: Clock = time.time) -> Vault:
+        """A vault of its own for a new device of a holder; what it holds comes with the first exchanges."""
+        normal = phrases.accept_new(passphrase)
+        return cls._made(path, newcomer.vault_id, normal, None, newcomer.furnish, sensitive=False, clock=clock)
+
+    @classmethod
+    def _made(
+        cls,
+        path: Path,
+        vault_id: bytes,
+        passphrase: str,
+        kit: RecoveryKit | None,
+        furnish: Callable[[Store], None],
+        *,
+        sensitive: bool,
+        clock: Clock,
+    ) -> Vault:
         with _prepared(path) as busy:
-            vault_id, key, kit = make_id(), VaultKey(make_key()), RecoveryKit.make()
+            key = VaultKey(make_key())
             store = Store.open(path / STORE, key.derive("elpis-store"), create=True)
             try:
-                about = {"name": name.strip(), "birth": birth, "role": role, "language": language}
-                _furnish(store, vault_id, about, kit, int(clock()))
+                furnish(store)
                 head = Head(path / HEAD, key.derive("elpis-head"), vault_id, store)
                 head.accept()
                 # The keyslots come last: a vault exists when it can be opened.
-                slots = Keyslots.create(path / SLOTS, vault_id, key, normal, kit, sensitive=sensitive)
+                slots = Keyslots.create(path / SLOTS, vault_id, key, passphrase, kit, sensitive=sensitive)
                 vault = cls(path, slots, key, store, head, busy)
             except BaseException:
                 store.close()
                 raise
         head.follow()
         vault.clock = clock
-        return vault, kit
+        return vault
 
     @classmethod
     def unlock(
@@ -116,6 +143,8 @@ class Vault(Record):
             key = slots.open_with_passphrase(phrases.normal_form(passphrase))
             vault = cls._opened(path, slots, key, busy, accept_older=accept_older)
         vault.clock = clock
+        if accept_older:
+            vault.devices.put_back()
         return vault
 
     @classmethod
@@ -163,10 +192,34 @@ class Vault(Record):
         kit = RecoveryKit.make()
         if deliver is not None:
             deliver(kit)
+        self._put_kit(key, kit)
+        self.devices.new_root(kit.root_key().public)
+        return kit
+
+    def renew_kit(self, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
+        """A new kit in place of the one that was just used: the old one opens this folder no more."""
+        kit = RecoveryKit.make()
+        if deliver is not None:
+            deliver(kit)
+        self._put_kit(self._key, kit)
+        return kit
+
+    def _put_kit(self, key: VaultKey, kit: RecoveryKit) -> None:
         self._slots = self._slots.with_kit(key, kit)
         self._slots.write()
-        self.set_meta("root", kit.root_key().public)
-        return kit
+
+    def read_settings(self) -> None:
+        """What the holder is called, and in which language; another device may have changed it."""
+        self.holder_name = self.meta("name")
+        self.holder_birth = self.meta("birth")
+        self.role = self.meta("role")
+        self.language = self.meta("language")
+
+    def evidence(self) -> list[bytes]:
+        """What is kept against relays, newest first."""
+        from vault.store.outbox import OutboxStore
+
+        return [data for _, data, why, *_ in OutboxStore(self.store).evidence() if why == "relay-contradiction"]
 
     def authenticated(self, slots: Keyslots) -> Keyslots:
         """Some of this vault's slots as a file of their own, for a backup."""
@@ -196,13 +249,25 @@ class Vault(Record):
         box = BoxKey.from_secret(self.keyring.need("identity-box"), derive_seed(sign.seed))
         return Identity(self.holder_name, self.role, sign, box)
 
-    @cached_property
+    @property
     def device_id(self) -> bytes:
         return derive_device_id(SigningKey.from_seed(self.keyring.need("device-sign")).public)
 
-    @cached_property
+    @property
     def roster_head(self) -> bytes:
         return derive_head(self.meta_bytes("roster"))
+
+    @cached_property
+    def telling(self) -> Telling:
+        from vault.telling import Telling
+
+        return Telling(self)
+
+    @cached_property
+    def devices(self) -> Devices:
+        from vault.devices import Devices
+
+        return Devices(self)
 
     @cached_property
     def people(self) -> People:
@@ -266,9 +331,9 @@ def _furnish(store: Store, vault_id: bytes, about: Mapping[str, str], kit: Recov
             signs[owner], boxes[owner] = SigningKey.make(), BoxKey.make()
             keyring.put(f"{owner}-sign", signs[owner].seed)
             keyring.put(f"{owner}-box", boxes[owner].secret)
-        _set_meta(
-            store, "roster", make_first(kit.root_key(), vault_id, signs["device"].public, boxes["device"].public, now)
-        )
+        first = make_first(kit.root_key(), vault_id, signs["device"].public, boxes["device"].public, now)
+        _set_meta(store, "roster", first)
+        HouseholdStore(store).put_chain([first])
 
 
 def _take_up_again(store: Store, head: Head) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sync import envelope, wire
 from sync.client import RelayRefused, RelayUnreachable
+from sync.evidence import read_evidence
 from sync.exchange import Exchange, Report
 from sync.opened import OpenDocument
 from tests.parties import START, Clock, Parties, renewed
@@ -411,7 +412,7 @@ class Test_a_hostile_relay:
         events = parties.exchange.sync().events
         assert [event.kind for event in events] == ["relay-contradiction"]
         _, evidence, why, _, _ = OutboxStore(parties.holder.store).evidence()[0]
-        assert why == "relay-contradiction" and len(evidence) == 2 * wire.CHECKPOINT_BYTES
+        assert why == "relay-contradiction" and read_evidence(evidence).first != read_evidence(evidence).second
 
     def test_a_rolled_back_mailbox_is_caught(self, parties: Parties) -> None:
         section, _ = medications(parties)

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui import doctor, render, wording
+from tui import doctor, files, render, wording
 from tui.asking import UsageError
 from tui.doctor import Finding
 from tui.language import _, ngettext
 from tui.progress import progress
-from tui.session import Session, Verb
+from tui.session import Session, Verb, rfc3339
 
 if TYPE_CHECKING:
     from vault.checkup import Check
@@ -25,6 +25,19 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
     """No argument of its own."""
 
 
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--evidence", metavar=_("FILE"), help=_("check evidence against a relay; needs no vault and no passphrase")
+    )
+    parser.add_argument(
+        "--save-evidence", metavar=_("DIR"), help=_("write the evidence that this vault keeps into this folder")
+    )
+    parser.add_argument("--relay-db", metavar=_("FILE"), help=_("check a relay's database instead of the vault"))
+    parser.add_argument(
+        "--relay-key", metavar=_("KEY"), help=_("and compare it with what the relay with this key signed to the vault")
+    )
+
+
 def _verify(session: Session) -> int:
     """Everything that can be checked: opening the vault checked the head, the rest is read here."""
     from sync.verifying import check_relays
@@ -32,6 +45,11 @@ def _verify(session: Session) -> int:
 
     if session.args.relay_db:
         return _verify_database(session)
+    if session.args.evidence:
+        return _check_evidence(session)
+    if session.args.save_evidence:
+        return _save_evidence(session)
+
     with session.vault() as vault, progress(_("Checking")) as report:
         checks = (*check(vault, report), *check_relays(vault))
     failed = sum(len(item.failed) for item in checks)
@@ -95,13 +113,6 @@ def _verify_database(session: Session) -> int:
     return wording.NOT_VERIFIED if failed else wording.OK
 
 
-def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--relay-db", metavar=_("FILE"), help=_("check a relay's database instead of the vault"))
-    parser.add_argument(
-        "--relay-key", metavar=_("KEY"), help=_("and compare it with what the relay with this key signed to the vault")
-    )
-
-
 def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar=_("FILE"), help=_("any file of Elpis"))
 
@@ -117,6 +128,47 @@ def _inspect(session: Session) -> int:
             f"{'  ' * field.depth}{render.clean(field.name)}  {field.type}  {field.size} B  {field.shown}".rstrip()
         )
     session.give(data, "\n".join(lines))
+    return wording.OK
+
+
+def _check_evidence(session: Session) -> int:
+    """Two signatures of one relay that cannot both be true; anybody can check it."""
+    from sync.evidence import MAX_FILE, read_evidence
+
+    read = read_evidence(files.read_small(Path(session.args.evidence), MAX_FILE))
+    data = {
+        "proven": True,
+        "relay": read.relay,
+        "relay_key": read.relay_key.hex(),
+        "counts": [read.first.count, read.second.count],
+        "signed": [rfc3339(read.first.time), rfc3339(read.second.time)],
+    }
+    told = _("The relay with the key {key} signed two different histories of one mailbox: {first}, and {second}.")
+    times = render.instant(read.first.time), render.instant(read.second.time)
+    session.give(data, told.format(key=read.relay_key.hex(), first=times[0], second=times[1]))
+    session.say(_("Both cannot be true. Whether this is the key of the relay that you mean, you have to know."))
+    return wording.OK
+
+
+def _save_evidence(session: Session) -> int:
+    from sync.evidence import read_evidence
+    from vault.errors import VerificationFailed
+
+    folder = Path(session.args.save_evidence)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with session.vault() as vault:
+        for number, data in enumerate(vault.evidence(), 1):
+            try:
+                read_evidence(data)
+            except VerificationFailed:
+                continue
+            path = folder / f"relay-{number}.evidence"
+            path.write_bytes(data)
+            written.append(str(path))
+    session.give({"written": written}, "\n".join(written))
+    if not written:
+        session.say(_("This vault keeps no proof against a relay."))
     return wording.OK
 
 

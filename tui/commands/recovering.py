@@ -14,6 +14,7 @@ from tui.sheets import fill_sheet
 
 if TYPE_CHECKING:
     from vault.recovery import RecoveryKit
+    from vault.vault import Vault
 
 SCHEMES = ("2of3", "3of5")
 SHARE_WORDS = 33
@@ -88,6 +89,9 @@ def _lost() -> str:
 
 def _use_arguments(parser: argparse.ArgumentParser) -> None:
     _kit_arguments(parser)
+    parser.add_argument(
+        "--recovery-out", metavar=_("FILE"), help=_("make a new kit here (.pdf or .txt) and new keys; the old kit ends")
+    )
     parser.add_argument("--new-passphrase-file", metavar=_("FILE"), help=_("its first line is the new passphrase"))
 
 
@@ -97,13 +101,33 @@ def _use(session: Session) -> int:
     words = "\n\n".join(_brought(session))
     file = session.args.new_passphrase_file or session.args.passphrase_file
     new = asking.passphrase(file, session.args.passphrase_fd, new=True)
+    out = Path(session.args.recovery_out) if session.args.recovery_out else None
     with Vault.recover(session.path, words, new) as vault:
-        session.give(
-            {"vault": str(session.path), "id": vault.vault_id.hex(), "recovered": True},
-            _("The vault is open again, with the new passphrase. The old one opens nothing any more."),
-        )
-    session.say(_("If somebody else may have seen the kit, make another: `elpis recovery make`."))
+        told = {"vault": str(session.path), "id": vault.vault_id.hex(), "recovered": True}
+        if out is not None:
+            _rotate(session, vault, words, out)
+            told["recovery_file"] = str(out)
+        session.give(told, _("The vault is open again, with the new passphrase. The old one opens nothing any more."))
+    if out is None:
+        session.say(_("If somebody else may have seen the kit or the device: use it with --recovery-out."))
+    else:
+        session.say(_("Keys, inbox and accesses are new, and your other devices are told. Your card has changed."))
     return 0
+
+
+def _rotate(session: Session, vault: Vault, words: str, out: Path) -> None:
+    """Everything that whoever had the device or the old kit could still use is made anew."""
+    from vault.recovery import RecoveryKit
+
+    files.write_private(out, [])
+    done = False
+    try:
+        vault.devices.recovered(RecoveryKit.read(words), lambda kit: fill_sheet(out, kit))
+        done = True
+    finally:
+        if not done:
+            out.unlink(missing_ok=True)
+    session.refresh(vault)
 
 
 def _test(session: Session) -> int:

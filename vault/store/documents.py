@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vault.document import CLINICAL, ENTRY_SECTION, SECTION_ENTRY, Attachment, Document
 from vault.errors import NotFound
@@ -49,14 +49,22 @@ class Replica:
     actor: bytes
 
 
+class Listener(Protocol):
+    """Who is told of every change when the holder has more than one device."""
+
+    def added(self, document_id: str) -> None: ...
+    def changed(self, document_id: str, epoch: int, change: Change, author: str, time: int, *, own: bool) -> None: ...
+
+
 class Documents:
     """Documents by their id (32 hex characters)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.listener: Listener | None = None
 
-    def add(self, document_id: str, state: State, save: bytes, actor: bytes, now: int) -> None:
-        """A new document at epoch 0."""
+    def add(self, document_id: str, state: State, save: bytes, actor: bytes, now: int, *, epoch: int = 0) -> None:
+        """A new document; at epoch 0 unless it comes from another device."""
         key = bytes.fromhex(document_id)
         with self._store.transaction():
             meta = state["meta"]
@@ -70,7 +78,7 @@ class Documents:
                 "INSERT INTO content (document, state, conflicts) VALUES (?, ?, '[]')", (number, _json(state))
             )
             self._store.run(
-                "INSERT INTO replica (document, epoch, actor, save) VALUES (?, 0, ?, ?)", (number, actor, save)
+                "INSERT INTO replica (document, epoch, actor, save) VALUES (?, ?, ?, ?)", (number, epoch, actor, save)
             )
             if meta.get("source_id"):
                 self._store.run(
@@ -79,6 +87,8 @@ class Documents:
                 )
             self._hold(number, state)
             self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
+            if self.listener is not None:
+                self.listener.added(document_id)
 
     def write(self, document_id: str, state: State, save: bytes, conflicts: Sequence[Clash] = ()) -> None:
         """The document after a local edit or a merge: every reading of it follows the replica."""
@@ -112,6 +122,8 @@ class Documents:
                 b"".join(change.deps), change.data, author, time, int(pushed),
             ),
         )  # fmt: skip
+        if self.listener is not None:
+            self.listener.changed(document_id, epoch, change, author, time, own=not pushed)
 
     def unpushed(self) -> list[tuple[str, int, Change, str]]:
         """(document, epoch, change, author) of every change of this device that is in no envelope yet, in order."""
@@ -138,9 +150,10 @@ class Documents:
             save, change = edit(replica.save, replica.actor, edits)
             if change is None:
                 return
-            if replica.epoch:
+            several = replica.epoch > 0 or self.listener is not None
+            self.write(document_id, flatten(save), save, conflicts(save) if several else ())
+            if several:
                 self.record(document_id, replica.epoch, change, author, time)
-            self.write(document_id, flatten(save), save, conflicts(save) if replica.epoch else ())
 
     def applied(self, document_id: str, merged: Merged, changes: Sequence[tuple[Change, str, int]]) -> None:
         """The document after a merge of foreign changes, each with its author and time. They need no envelope."""
@@ -159,21 +172,62 @@ class Documents:
         row = self._store.row("SELECT name FROM actor WHERE actor = ?", (actor,))
         return str(row[0]) if row else ""
 
-    def start_epoch(self, document_id: str, save: bytes, actor: bytes) -> int:
-        """A fresh replica takes the old one's place; the old one stays in the archive. The new epoch's number."""
+    def start_epoch(self, document_id: str, save: bytes, actor: bytes, *, to: int | None = None) -> int:
+        """A fresh replica takes the old one's place; the old one stays in the archive. The new epoch's number: the
+        next one, unless `to` is given."""
         with self._store.transaction():
             number, epoch = self._row(document_id, "number, epoch", join="JOIN replica ON replica.document = number")
+            following = epoch + 1 if to is None else to
             self._store.run(
                 "INSERT INTO replica_archive (document, epoch, actor, save)"
                 " SELECT document, epoch, actor, save FROM replica WHERE document = ?",
                 (number,),
             )
             self._store.run(
-                "UPDATE replica SET epoch = ?, actor = ?, save = ? WHERE document = ?", (epoch + 1, actor, save, number)
+                "UPDATE replica SET epoch = ?, actor = ?, save = ? WHERE document = ?",
+                (following, actor, save, number),
             )
             # The edition holds one side of each conflict: the others stay in the archived replica.
             self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ?", (number,))
-            return int(epoch) + 1
+            return int(following)
+
+    def renumber(self, document_id: str, epoch: int, to: int) -> None:
+        """Another number for an epoch, before another one takes its place."""
+        (number,) = self._row(document_id, "number")
+        for table in ("replica", "replica_archive"):
+            self._store.run(f"UPDATE {table} SET epoch = ? WHERE document = ? AND epoch = ?", (to, number, epoch))
+
+    def last_epoch(self, document_id: str) -> int:
+        """The greatest number of an epoch that this document ever had here."""
+        number, epoch = self._row(document_id, "number, epoch", join="JOIN replica ON replica.document = number")
+        row = self._store.row("SELECT max(epoch) FROM replica_archive WHERE document = ?", (number,))
+        return max(int(epoch), int(row[0] or 0) if row else 0)
+
+    def archived(self, document_id: str) -> list[tuple[int, bytes]]:
+        """(epoch, replica) of every ended epoch."""
+        (number,) = self._row(document_id, "number")
+        rows = self._store.rows("SELECT epoch, save FROM replica_archive WHERE document = ? ORDER BY epoch", (number,))
+        return [(row[0], row[1]) for row in rows]
+
+    def put_archive(self, document_id: str, epoch: int, save: bytes) -> None:
+        """The replica of an ended epoch, from another device."""
+        (number,) = self._row(document_id, "number")
+        self._store.run("INSERT OR IGNORE INTO replica_archive VALUES (?, ?, ?, ?)", (number, epoch, b"", save))
+
+    def added(self, document_id: str) -> int:
+        """When the document came into the vault."""
+        (added,) = self._row(document_id, "added")
+        return int(added)
+
+    def every_change(self, document_id: str) -> dict[bytes, tuple[str, int]]:
+        """hash -> (author, time) of the changes that were kept."""
+        rows = self._store.rows(
+            "SELECT hash, author, time FROM change WHERE document = ?", (bytes.fromhex(document_id),)
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def ids(self) -> list[str]:
+        return [bytes(row[0]).hex() for row in self._store.rows("SELECT id FROM document ORDER BY number")]
 
     def epoch(self, document_id: str) -> int:
         return self.replica(document_id).epoch

@@ -279,7 +279,7 @@ class GrantStore:
         columns = ", ".join(f"visit.{name.strip()}" for name in _VISIT.split(","))
         rows = self._store.rows(
             f"SELECT {columns} FROM visit JOIN visit_item USING (number) WHERE visit_item.document = ? "
-            "ORDER BY visit.state = 'open' DESC, visit.\"right\" = 'edit' DESC, visit.until DESC",
+            "ORDER BY visit.state = 'open' DESC, visit.\"right\" = 'edit' DESC, visit.until DESC, visit.rowid DESC",
             (document,),
         )
         return [VisitRow(*row) for row in rows]

@@ -55,14 +55,16 @@ class MailboxStore:
         return Mailbox(*row) if row else None
 
     def inbox(self, relay: str) -> Mailbox | None:
-        row = self._store.row(f"SELECT {_MAILBOX} FROM mailbox WHERE kind = 'inbox' AND relay = ?", (relay,))
+        row = self._store.row(
+            f"SELECT {_MAILBOX} FROM mailbox WHERE kind = 'inbox' AND relay = ? AND state = 'open'", (relay,)
+        )
         return Mailbox(*row) if row else None
 
     def to_pull(self) -> list[Mailbox]:
-        """Own mailboxes that may hold something new, inboxes first."""
+        """Own mailboxes that may hold something new: the vault's own first, then inboxes, then documents'."""
         rows = self._store.rows(
-            f"SELECT {_MAILBOX} FROM mailbox WHERE kind IN ('inbox', 'channel') AND state IN ('open', 'closing') "
-            "ORDER BY kind = 'channel', epoch"
+            f"SELECT {_MAILBOX} FROM mailbox WHERE state IN ('open', 'closing') "
+            "ORDER BY kind = 'snapshot' DESC, kind = 'vault' DESC, kind = 'inbox' DESC, epoch"
         )
         return [Mailbox(*row) for row in rows]
 

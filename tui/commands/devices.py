@@ -1,0 +1,158 @@
+"""`device`: the holder's devices. Adding one, joining from the new one, who they are, removing one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from tui import asking, render, shapes
+from tui.asking import UsageError
+from tui.language import _
+from tui.session import Session, Verb
+
+if TYPE_CHECKING:
+    from sync.pairing import Host
+
+WAIT = 600
+
+
+def _wait_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait", type=int, default=WAIT, metavar="N", help=_("seconds to wait for the other device (default 600)")
+    )
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--confirm", metavar=_("NUMBER"), help=_("the number that the new device shows"))
+    parser.add_argument(
+        "--secret", action="store_true", help=_("a code that nobody but the new device may see: nothing is compared")
+    )
+    _wait_argument(parser)
+
+
+def _add(session: Session) -> int:
+    """A code, then the number to compare, then everything is handed over."""
+    from sync.pairing import Host
+
+    with session.vault() as vault, session.exchange(vault) as exchange:
+        host = Host(vault, exchange)
+        if session.args.confirm:
+            return _admit(session, host, session.args.confirm)
+        code = host.begin(secret=session.args.secret)
+        _show_code(session, code.print())
+        number = host.number(wait=session.args.wait)
+        if not number:
+            raise UsageError(_("No device came. Begin again: `elpis device add`."))
+        if session.args.secret:
+            return _admit(session, host, None)
+        if asking.at_terminal():
+            return _admit(session, host, asking.line(_("The number that the new device shows: ")))
+        _give_line(session, {"waiting": True}, "")
+        session.say(_("Compare: `elpis device add --confirm NUMBER` with the number that the new device shows."))
+    return 0
+
+
+def _admit(session: Session, host: Host, number: str | None) -> int:
+    name = host.admit(number)
+    told = _("The device is in: {name}. It fetches everything by itself.")
+    _give_line(session, {"added": name}, told.format(name=render.clean(name) or _("without a name")))
+    return 0
+
+
+def _show_code(session: Session, code: str) -> None:
+    _give_line(session, {"code": code}, code)
+    if not session.json and sys.stdout.isatty():
+        import segno
+
+        segno.make(code, error="l", micro=False).terminal(out=sys.stdout, border=2, compact=True)
+    session.say(_("On the new device: `elpis device join CODE --vault FOLDER`. The code holds for an hour."))
+
+
+def _join_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("code", metavar=_("CODE"), help=_("the code that the other device shows"))
+    parser.add_argument("--name", default="", metavar=_("NAME"), help=_("how this device is called"))
+    _wait_argument(parser)
+
+
+def _join(session: Session) -> int:
+    """A vault for this device, filled from the other."""
+    from sync.pairing import Guest
+    from vault.errors import VaultExists
+
+    if (session.path / "keyslots").exists():
+        raise VaultExists(str(session.path))
+    passphrase = session.passphrase(new=True)
+    guest = Guest(session.args.code, session.args.name or socket.gethostname())
+    number = guest.number(wait=session.args.wait)
+    if guest.must_compare:
+        _compare(session, number)
+    newcomer = guest.welcome(wait=session.args.wait)
+    with guest.join(session.path, newcomer, passphrase) as vault, session.exchange(vault) as exchange:
+        exchange.sync()
+        done = {"vault": str(session.path), "name": vault.holder_name, "documents": vault.count()}
+        _give_line(session, done, _("This device has the vault now: {path}").format(path=session.path))
+    return 0
+
+
+def _compare(session: Session, number: str) -> None:
+    shown = f"{number[:3]} {number[3:]}"
+    _give_line(session, {"number": number}, _("The number of this meeting: {number}").format(number=shown))
+    session.say(_("Type it on the other device. Go on here only when that device has taken it."))
+    if not session.args.yes:
+        if not asking.at_terminal():
+            raise UsageError(_("Nobody is here to confirm: add --yes."))
+        if not asking.agrees(_("Did the other device take this number?")):
+            raise UsageError(_("Nothing was done. Begin again on the other device."))
+
+
+def _list(session: Session) -> int:
+    with session.vault() as vault:
+        devices = vault.devices.all()
+        session.give([shapes.device(item) for item in devices], lambda: render.devices(devices))
+    return 0
+
+
+def _list_arguments(_parser: argparse.ArgumentParser) -> None:
+    """No argument of its own."""
+
+
+def _remove_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", metavar=_("DEVICE"), help=_("its name, or the beginning of its id"))
+
+
+def _remove(session: Session) -> int:
+    """The vault goes on without it: new keys, a new inbox, accesses given anew."""
+    with session.vault() as vault:
+        session.refresh(vault)
+        device = vault.devices.find(session.args.device)
+        name = render.clean(device.name) or device.id[:8]
+        told = {"removed": device.id, "name": device.name, "dry_run": session.dry_run}
+        if session.dry_run:
+            session.give(told, _("This device would be removed: {name}").format(name=name))
+            return 0
+        session.confirm(name, _("What this device has read it keeps. It gets nothing that is written from now on."))
+        vault.devices.remove(device.id)
+        sent = session.refresh(vault)
+        session.give({**told, "sent": sent}, _("Removed: {name}").format(name=name))
+        session.say(_("Your card has changed: give it again to whoever lays documents down for you."))
+    return 0
+
+
+def _give_line(session: Session, data: object, text: str) -> None:
+    """One step of several: with --json one line each, at once."""
+    if session.json:
+        text = json.dumps(data, ensure_ascii=sys.stdout.isatty())
+    if text:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+VERBS = {
+    "device add": Verb(_add_arguments, _add),
+    "device join": Verb(_join_arguments, _join),
+    "device list": Verb(_list_arguments, _list),
+    "device remove": Verb(_remove_arguments, _remove, writes=True),
+}

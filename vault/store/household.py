@@ -1,0 +1,255 @@
+"""SQL about what devices tell each other: the roster, the queue, envelopes, editions in the log, late changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vault.store.connection import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One operation that is still to be read back from the log."""
+
+    id: int
+    kind: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """An edition of a document: its number, its place in the log (None: not in it yet, -1: it lost), who started it."""
+
+    hash: bytes
+    epoch: int
+    place: int | None
+    device: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A change that is in no edition that holds, and the device whose duty it is."""
+
+    document: bytes
+    hash: bytes
+    edition: bytes
+    device: bytes
+    author: str
+
+
+class HouseholdStore:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # The roster
+
+    def chain(self) -> list[bytes]:
+        return [bytes(row[0]) for row in self._store.rows("SELECT statement FROM roster ORDER BY count")]
+
+    def put_chain(self, statements: Sequence[bytes]) -> None:
+        self._store.run("DELETE FROM roster")
+        self._store.run_many("INSERT INTO roster VALUES (?, ?)", enumerate(statements, 1))
+
+    # What is to be told
+
+    def tell(self, mailbox: bytes, kind: str, body: bytes, row: str | None = None) -> None:
+        self._store.run("INSERT INTO told (mailbox, row, kind, body) VALUES (?, ?, ?, ?)", (mailbox, row, kind, body))
+
+    def unsealed(self, mailbox: bytes, limit: int) -> list[Told]:
+        """What lies in no envelope yet, in order: at least one, and no more than `limit` bytes otherwise."""
+        found: list[Told] = []
+        size, last = 0, -1 << 62
+        while rows := self._store.rows(
+            "SELECT id, kind, body FROM told WHERE mailbox = ? AND sealed = 0 AND id > ? ORDER BY id LIMIT 100",
+            (mailbox, last),
+        ):
+            for row in rows:
+                size += len(row[2]) + 40
+                if found and found[0].kind in ("roster", "turn"):
+                    return found  # alone: who is not known yet is introduced by it
+                if found and (size > limit or len(found) >= 1000):
+                    return found
+                found.append(Told(*row))
+                last = row[0]
+        return found
+
+    def speaks_of(self, row: str) -> bool:
+        """Whether a value of this row waits to be told or to be read back."""
+        name, _, key = row.partition(" ")
+        waiting = "SELECT 1 FROM told WHERE row = ? UNION ALL SELECT 1 FROM dirty WHERE name = ? AND key = ? LIMIT 1"
+        return self._store.row(waiting, (row, name, key)) is not None
+
+    def tell_first(self, mailbox: bytes, kind: str, body: bytes) -> None:
+        """Ahead of everything else that waits."""
+        row = self._store.row("SELECT coalesce(min(id), 1) - 1 FROM told")
+        number = min(int(row[0]), 0) if row else 0
+        self._store.run("INSERT INTO told (id, mailbox, kind, body) VALUES (?, ?, ?, ?)", (number, mailbox, kind, body))
+
+    def take_back(self, row: str) -> None:
+        """A value of this row is not told after all."""
+        name, _, key = row.partition(" ")
+        self._store.run("DELETE FROM told WHERE row = ?", (row,))
+        self.clean(name, key)
+
+    def waiting(self, mailbox: bytes) -> bool:
+        """Whether something is still to be told there, or to be read back."""
+        return self._store.row("SELECT 1 FROM told WHERE mailbox = ? LIMIT 1", (mailbox,)) is not None
+
+    def unseal(self, mailbox: bytes) -> None:
+        """Envelopes that another device of the same name may have sent already: what they hold is told again."""
+        self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
+        self._store.run("UPDATE told SET sealed = 0 WHERE mailbox = ?", (mailbox,))
+
+    def retell(self, mailbox: bytes, into: bytes) -> None:
+        """What was told in a mailbox that is over and was not read back is told again in another."""
+        self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
+        self._store.run("UPDATE told SET mailbox = ?, sealed = 0 WHERE mailbox = ?", (into, mailbox))
+
+    def forget(self, mailbox: bytes) -> None:
+        self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
+        self._store.run("DELETE FROM told WHERE mailbox = ?", (mailbox,))
+
+    # Envelopes under way
+
+    def put_envelopes(self, mailbox: bytes, sealed: Iterable[tuple[int, bytes]], upto: int) -> None:
+        rows = list(sealed)
+        for seq, data in rows:
+            last = upto if (seq, data) == rows[-1] else None
+            self._store.run("INSERT INTO envelope VALUES (?, ?, ?, ?, 0)", (mailbox, seq, data, last))
+        self._store.run("UPDATE told SET sealed = 1 WHERE mailbox = ? AND id <= ?", (mailbox, upto))
+
+    def unsent(self, mailbox: bytes) -> tuple[int, bytes] | None:
+        row = self._store.row(
+            "SELECT seq, data FROM envelope WHERE mailbox = ? AND sent = 0 ORDER BY seq LIMIT 1", (mailbox,)
+        )
+        return (row[0], row[1]) if row else None
+
+    def sent(self, mailbox: bytes, seq: int) -> None:
+        self._store.run("UPDATE envelope SET sent = 1 WHERE mailbox = ? AND seq = ?", (mailbox, seq))
+
+    def read_back(self, mailbox: bytes, seq: int) -> list[Told]:
+        """The relay's log has this envelope: everybody will read it. What it completed is returned and forgotten."""
+        row = self._store.row("SELECT upto FROM envelope WHERE mailbox = ? AND seq = ?", (mailbox, seq))
+        done: list[Told] = []
+        if row and row[0] is not None:
+            wanted = "FROM told WHERE mailbox = ? AND id <= ?"
+            done = [
+                Told(*r) for r in self._store.rows(f"SELECT id, kind, body {wanted} ORDER BY id", (mailbox, row[0]))
+            ]
+            self._store.run(f"DELETE {wanted}", (mailbox, row[0]))
+        self._store.run("DELETE FROM envelope WHERE mailbox = ? AND seq <= ?", (mailbox, seq))
+        return done
+
+    def open_mailboxes(self) -> list[bytes]:
+        """Mailboxes in which something is still to be told."""
+        rows = self._store.rows(
+            "SELECT mailbox FROM told WHERE sealed = 0 UNION SELECT mailbox FROM envelope WHERE sent = 0"
+        )
+        return [row[0] for row in rows]
+
+    # Parts of what others tell
+
+    def parts(self, mailbox: bytes, device: bytes) -> list[bytes]:
+        rows = self._store.rows(
+            "SELECT data FROM heard_part WHERE mailbox = ? AND device = ? ORDER BY part", (mailbox, device)
+        )
+        return [row[0] for row in rows]
+
+    def put_part(self, mailbox: bytes, device: bytes, part: int, data: bytes) -> None:
+        self._store.run("INSERT OR REPLACE INTO heard_part VALUES (?, ?, ?, ?)", (mailbox, device, part, data))
+
+    def drop_parts(self, mailbox: bytes, device: bytes) -> None:
+        self._store.run("DELETE FROM heard_part WHERE mailbox = ? AND device = ?", (mailbox, device))
+
+    # Rows that changed
+
+    def dirty(self) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in self._store.rows("SELECT name, key FROM dirty")]
+
+    def clean(self, name: str, key: str) -> None:
+        self._store.run("DELETE FROM dirty WHERE name = ? AND key = ?", (name, key))
+
+    def is_dirty(self, name: str, key: str) -> bool:
+        return self._store.row("SELECT 1 FROM dirty WHERE name = ? AND key = ?", (name, key)) is not None
+
+    # Editions
+
+    def editions(self, document: bytes) -> list[Edition]:
+        """In the order of their epochs."""
+        rows = self._store.rows(
+            "SELECT hash, epoch, place, device FROM edition WHERE document = ? ORDER BY epoch", (document,)
+        )
+        return [Edition(*row) for row in rows]
+
+    def add_edition(self, document: bytes, edition: bytes, epoch: int, place: int | None, device: bytes) -> None:
+        self._store.run(
+            "INSERT OR IGNORE INTO edition VALUES (?, ?, ?, ?, ?)", (document, edition, epoch, place, device)
+        )
+
+    def place_edition(self, document: bytes, edition: bytes) -> None:
+        """The edition is the one that holds, from its place in the log on."""
+        self._store.run(
+            "UPDATE edition SET place = (SELECT coalesce(max(place), 0) + 1 FROM edition WHERE document = ?)"
+            " WHERE document = ? AND hash = ? AND place IS NULL",
+            (document, document, edition),
+        )
+
+    def lose_edition(self, document: bytes, edition: bytes, epoch: int) -> None:
+        """Another one came before it in the log."""
+        self._store.run(
+            "UPDATE edition SET place = -1, epoch = ? WHERE document = ? AND hash = ?", (epoch, document, edition)
+        )
+
+    def put_teller(self, change: bytes, device: bytes) -> None:
+        self._store.run("INSERT OR IGNORE INTO teller VALUES (?, ?)", (change, device))
+
+    def teller(self, change: bytes) -> bytes | None:
+        row = self._store.row("SELECT device FROM teller WHERE hash = ?", (change,))
+        return row[0] if row else None
+
+    # Late changes
+
+    def add_late(self, late: Late) -> None:
+        row = (late.document, late.hash, late.edition, late.device, late.author)
+        self._store.run("INSERT OR IGNORE INTO late VALUES (?, ?, ?, ?, ?)", row)
+
+    def written_again(self, document: bytes, hashes: Iterable[bytes]) -> None:
+        self._store.run_many("DELETE FROM late WHERE document = ? AND hash = ?", ((document, item) for item in hashes))
+
+    def late_of(self, device: bytes) -> list[Late]:
+        rows = self._store.rows(
+            "SELECT document, hash, edition, device, author FROM late WHERE device = ? ORDER BY document", (device,)
+        )
+        return [Late(*row) for row in rows]
+
+    def owe(self, document: bytes, *, lost: bool) -> None:
+        """Another device started the epoch; `lost`: one of this device gave way to it."""
+        self._store.run(
+            "INSERT INTO owed VALUES (?, ?) ON CONFLICT (document) DO UPDATE SET lost = max(lost, excluded.lost)",
+            (document, int(lost)),
+        )
+
+    def owed(self) -> list[tuple[bytes, bool]]:
+        return [(row[0], bool(row[1])) for row in self._store.rows("SELECT document, lost FROM owed")]
+
+    def paid(self, document: bytes) -> None:
+        self._store.run("DELETE FROM owed WHERE document = ?", (document,))
+
+    # Files
+
+    def file(self, sealed_sha256: str) -> bool:
+        return self._store.row("SELECT 1 FROM home_file WHERE sealed_sha256 = ?", (sealed_sha256,)) is not None
+
+    def put_file(self, sealed_sha256: str, relay: str, address: bytes, owner: bytes, token: bytes, size: int) -> None:
+        self._store.run(
+            "INSERT OR IGNORE INTO home_file VALUES (?, ?, ?, ?, ?, ?)",
+            (sealed_sha256, relay, address, owner, token, size),
+        )
+
+    def files(self) -> list[tuple[str, str, bytes, bytes, bytes, int]]:
+        """(SHA-256 of the sealed file, relay, address, owner token, reading token, size)."""
+        return [tuple(row) for row in self._store.rows("SELECT * FROM home_file")]
+
+    def set_file_token(self, sealed_sha256: str, token: bytes) -> None:
+        self._store.run("UPDATE home_file SET token = ? WHERE sealed_sha256 = ?", (token, sealed_sha256))
