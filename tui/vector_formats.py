@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tui.vector_devices import DEVICE_FORMATS
 from tui.vector_people import PEOPLE_FORMATS
 from tui.vector_relay import RELAY_FORMATS
 from vault import encoding, hybrid, primitives
@@ -138,4 +139,5 @@ FORMATS: dict[str, Run] = {
     "stream": _stream,
     **PEOPLE_FORMATS,
     **RELAY_FORMATS,
+    **DEVICE_FORMATS,
 }

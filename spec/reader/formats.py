@@ -12,6 +12,7 @@ from spec.reader import (
     backup,
     cbor,
     chunks,
+    devices,
     hybrid,
     keyslots,
     primitives,
@@ -38,6 +39,17 @@ def raws(given: Input, *names: str) -> list[bytes]:
 
 def chain(given: Input, name: str) -> list[bytes]:
     return [bytes.fromhex(item) for item in given[name]]
+
+
+def maybe(given: Input, name: str) -> bytes | None:
+    return raw(given, name) if name in given else None
+
+
+def read_welcome(given: Input) -> dict[str, Any]:
+    sign, box, fresh = raws(given, "sign", "box", "fresh")
+    keys = primitives.ed25519_public(sign), primitives.x25519_public(box), primitives.x25519_public(fresh)
+    about = raws(given, "sealed", "vault", "old_sign", "transcript")
+    return devices.read_welcome(*about, fresh, keys, maybe(given, "secret"))
 
 
 def typed(value: Any) -> Any:
@@ -255,5 +267,12 @@ FORMATS: dict[str, Run] = {
     "history": read_history,
     "relay-opening": lambda v: relay.read_relay_opening(*raws(v, "data", "reader")),
     "token": lambda v: {"hash": relay.token_hash(raw(v, "token"))},
+    "device-code": lambda v: devices.read_code(v["text"]),
+    "device-hello": lambda v: devices.read_hello(raw(v, "data"), v["role"], raw(v, "commit"), maybe(v, "secret")),
+    "device-meeting": lambda v: devices.read_meeting(*raws(v, "old", "new")),
+    "welcome": read_welcome,
+    "vault-body": lambda v: devices.read_vault_body(raw(v, "data"), chain(v, "before")),
+    "vault-operation": lambda v: devices.read_operation(v["kind"], raw(v, "data")),
+    "evidence": lambda v: devices.read_evidence(raw(v, "data")),
     "address": lambda v: {"data": relay.read_address(v["text"], v["length"])},
 }

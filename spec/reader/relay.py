@@ -17,7 +17,7 @@ GREATEST = 2**63 - 1
 BODY = 800_000
 INNER: Mapping[str, Check] = {
     "suite": whole(0, 255),
-    "type": one_of("edition", "change"),
+    "type": one_of("edition", "change", "vault"),
     "channel": blob(32),
     "document": blob(16),
     "epoch": whole(1),

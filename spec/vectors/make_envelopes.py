@@ -66,6 +66,7 @@ def make() -> list[Vectors]:
     valid("first", "the first envelope of a device: nothing before it, nothing seen", seq=1, prev=bytes(32), seen=[])
     valid("edition", "an edition", type="edition", body=fixed("edition body", 700))
     valid("empty", "an empty body", body=b"")
+    valid("vault", "of the vault's own channel", type="vault", document=bytes(16), epoch=1)
 
     def refused(name: str, description: str, failure: str, data: bytes, **changes: Any) -> None:
         vectors.refused(name, description, failure, given(data, **changes))
