@@ -65,6 +65,11 @@ def agrees(question: str) -> bool:
     return _line(question + " " + _("[y/N] ")).strip().casefold() in ("y", "yes", "o", "oui")
 
 
+def line(question: str) -> str:
+    """One typed line, "" for nothing."""
+    return _line(question).strip()
+
+
 def asked_back(words: Sequence[str]) -> bool:
     """Whether the person can give three words of the recovery kit back, in three tries each."""
     import secrets

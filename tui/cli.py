@@ -68,7 +68,7 @@ VERBS = (
             ("remove", N_("go on without a device")),
         ),
     ),
-    Entry("import", "filing", N_("take in files: CDA, FHIR, PDF, whole folders")),
+    Entry("import", "importing", N_("take in files: CDA, FHIR, PDF, whole folders")),
     Entry("add", "filing", N_("add a treatment, an allergy, a file ...")),
     Entry("amend", "filing", N_("change what stands in a document")),
     Entry("list", "reading", N_("documents, newest first")),

@@ -138,7 +138,8 @@ class Subject:
 class Read:
     """One document as an importer read it: nothing stored yet. `files` are the attachments' bytes by SHA-256 hex.
 
-    `several`: the source states more people than `subject`, and what is whose cannot be told for sure.
+    `several`: the source states more people than `subject`, and what is whose cannot be told for sure. `format` is what
+    the file was taken for. `part` says of what larger thing it is a part (a DICOM study), or which pages lack text.
     """
 
     document: Document
@@ -146,3 +147,5 @@ class Read:
     files: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     several: bool = False
+    format: str = ""
+    part: Mapping[str, str] = field(default_factory=dict)

@@ -5,35 +5,37 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vault.ahead import Ahead
+from vault.belonging import HINT, NOBODY, Holder, Question, sort_out
 from vault.document import Document, Read
-from vault.errors import ForeignChange, InputRefused, WrongSubject
-from vault.importers.plain import Readers
-from vault.review.identity import same_person
+from vault.errors import InputRefused
+from vault.file_reader import FileReader
+from vault.importers import dicom
+from vault.importers.dates import from_fhir
+from vault.importers.other import keep
+from vault.importers.reading import clean
+from vault.listing import MAX_FILES, list_files, weight
+from vault.outcome import Found, Outcome, outcome_of
+from vault.primitives import make_id
+from vault.recognition import Recognizer
+from vault.store.imports import Imports
 
 if TYPE_CHECKING:
     from vault.record import Batch
     from vault.vault import Vault
 
-MAX_FILE = 512 << 20
-MAX_FILES = 100_000
 THREADS = 2  # each with a worker process of its own
 WORTH_THREADS = 8 << 20  # bytes in all: less is read before a second worker has started
 Progress = Callable[[str, int, int], None]  # file name, files done, files in all
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-
-
-class Reader(Protocol):
-    """Something that turns a file into documents: in this process, or in a limited one."""
-
-    def read(self, data: bytes, name: str) -> list[Read]: ...
+Ask = Callable[[Question], bool]
+DESCRIBED = ("title", "date", "author", "type_code", "class_code")
+Describe = Callable[[str], Mapping[str, str] | None]  # file name -> fields of its document, None to leave it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,24 @@ class Skipped:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What came of each file, in their order. `documents` carry their new ids ("" in a dry run)."""
+    """What came of each file, in their order. `documents` carry their new ids ("" in a dry run).
+
+    `id` is what `undo_import` takes back; "" when nothing was added. `left` files were not come to: it was stopped.
+    """
 
     documents: list[Document] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    id: str = ""
+    left: int = 0
+
+    def take(self, other: ImportReport) -> None:
+        self.documents += other.documents
+        self.duplicates += other.duplicates
+        self.skipped += other.skipped
+        self.warnings += other.warnings
 
 
 def import_files(
@@ -70,103 +84,195 @@ def import_files(
     about_someone_else: bool = False,
     dry_run: bool = False,
     limited: bool = True,
+    recognize: bool = True,
+    ask: Ask | None = None,
+    describe: Describe | None = None,
     progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> ImportReport:
     """Reads files and folders into the vault and says what became of each.
 
-    Importing twice adds nothing. A file about somebody else than the holder is skipped, unless `about_someone_else`.
-    `limited` reads in a worker process without files or network, 10 s and 500 MB a file.
+    Importing twice adds nothing. What is, or may be, about somebody else than the holder is skipped, unless `ask` says
+    yes to it or `about_someone_else` to everything. A file of a format that nobody knows is kept when `describe` says
+    as what. `limited` reads in a worker process without files or network, 10 s and 500 MB a file. `recognize` reads
+    the letters of scans where tesseract is installed. When `stopped` says so, what is in stays and the rest is left.
     """
     report = ImportReport()
-    files = list(_files(paths, report))
-    threads = min(THREADS, os.cpu_count() or 1) if _weight(files) > WORTH_THREADS else 1
+    files, over = list_files(paths)
+    report.skipped += [Skipped(str(folder), f"more than {MAX_FILES} files in one folder") for folder in over]
+    intake = _Intake(vault, report, about_someone_else=about_someone_else, dry_run=dry_run, ask=ask, describe=describe)
+    recognizer = Recognizer() if recognize else None
+    threads = min(THREADS, os.cpu_count() or 1) if weight(files) > WORTH_THREADS else 1
     done = 0
     with ExitStack() as stack:
-        readers = [stack.enter_context(Readers(limited=limited)) for _ in range(threads)]
-        ahead = stack.enter_context(Ahead(files, [partial(_read, reader) for reader in readers]))
+        readers = [stack.enter_context(FileReader(limited=limited, recognizer=recognizer)) for _ in range(threads)]
+        ahead = stack.enter_context(Ahead(files, [reader.read for reader in readers]))
+        stack.callback(_end, ahead, readers)
         for group in ahead:
-            # What was read by now shares one transaction and one sync of the disk.
-            with vault.batch() as batch:
-                for path, found in group:
-                    if progress is not None:
-                        progress(path.name, done, len(files))
-                    _store(vault, batch, path, found, report, about_someone_else=about_someone_else, dry_run=dry_run)
-                    done += 1
-    if progress is not None and files:
+            if stopped():
+                break
+            for path, _found in group:
+                if progress is not None:
+                    progress(path.name, done, len(files))
+                done += 1
+            intake.take([found for _path, found in group])
+    report.left = len(files) - done
+    intake.take_studies()
+    if recognizer is not None:
+        report.warnings += recognizer.notes()
+    if progress is not None and files and not report.left:
         progress("", len(files), len(files))
     return report
 
 
-def _read(reader: Reader, path: Path) -> tuple[list[Read] | InputRefused, int]:
-    """(documents, or why there are none; the bytes that they hold)."""
-    try:
-        data = _bytes_of(path)
-        return reader.read(data, path.name), len(data)
-    except InputRefused as refused:
-        return refused, 0
-    except ForeignChange as failure:
-        return InputRefused(str(failure), hint=failure.hint), 0
+def _end(ahead: Ahead[Path, Found], readers: list[FileReader]) -> None:
+    """Whatever is still being read is of no use any more."""
+    ahead.stop()
+    for reader in readers:
+        reader.abort()
 
 
-def _store(
-    vault: Vault,
-    batch: Batch,
-    path: Path,
-    found: list[Read] | InputRefused,
-    report: ImportReport,
-    *,
-    about_someone_else: bool,
-    dry_run: bool,
-) -> None:
-    """What was read of one file: all of it, or nothing."""
-    outcome = ImportReport()
-    try:
-        if isinstance(found, InputRefused):
-            raise found
-        with batch.part():
-            for read in found:
-                _take(vault, batch, path.name, read, outcome, about_someone_else=about_someone_else, dry_run=dry_run)
-    except InputRefused as refused:
-        report.skipped.append(Skipped(str(path), str(refused), refused.hint))
-        return
-    report.documents += outcome.documents
-    report.duplicates += outcome.duplicates
-    report.skipped += outcome.skipped
-    report.warnings += outcome.warnings
+class _Intake:
+    """What is known while files come in."""
 
+    def __init__(
+        self,
+        vault: Vault,
+        report: ImportReport,
+        *,
+        about_someone_else: bool,
+        dry_run: bool,
+        ask: Ask | None,
+        describe: Describe | None,
+    ) -> None:
+        self._vault = vault
+        self._report = report
+        self._holder = Holder(vault.holder_name, vault.holder_birth, vault.holder_ins)
+        self._ask = (lambda _question: True) if about_someone_else else ask or (lambda _question: False)
+        self._silent = about_someone_else
+        self._describe = describe
+        self._dry_run = dry_run
+        self._import_id = make_id().hex()
+        self._images: list[tuple[str, Read]] = []
+        self._objects: dict[str, bytes | Path] = {}  # of the images, by their hash
 
-def _take(
-    vault: Vault,
-    batch: Batch,
-    name: str,
-    read: Read,
-    report: ImportReport,
-    *,
-    about_someone_else: bool,
-    dry_run: bool,
-) -> None:
-    """One document of a file: refused, known, or added."""
-    warnings = list(read.warnings)
-    try:
-        if not _about_holder(vault, read) and not about_someone_else:
-            warnings.append("names nobody: taken for the holder's")
-    except WrongSubject as wrong:
-        if not about_someone_else:
-            report.skipped.append(Skipped(name, str(wrong), wrong.hint))
+    def take(self, group: Sequence[Found]) -> None:
+        """Files that were read by now: one transaction and one sync of the disk for all of them."""
+        # Whoever is asked may take their time: the vault is not held meanwhile.
+        asked = [(found, self._decided(found)) for found in map(self._kept, group)]
+        with self._vault.batch() as batch:
+            for found, decided in asked:
+                self._take_file(batch, found, decided)
+
+    def take_studies(self) -> None:
+        """DICOM objects, once all are known: one document for each study."""
+        if not self._images:
             return
-        warnings.append(f"{wrong}, taken as asked")
-    document = read.document
-    known = vault.find_source(document.source_id) or _own(vault, document.source_id)
-    if known is not None and not _same(vault.read(known), read):
-        # One identifier on two different documents happens (copied templates): nothing is dropped for it.
-        document = replace(document, source_id=f"{document.source_id}#{_fingerprint(read)}")
-        known = vault.find_source(document.source_id)
-        warnings.append("has the identifier of another document with other content: both are kept")
-    if known is not None:
-        report.duplicates.append(Duplicate(name, known))
-        return
-    report.documents.append(document if dry_run else document.with_id(batch.add(document, read.files)))
-    report.warnings += [f"{name}: {warning}" for warning in warnings]
+        names = {item.sha256: name for name, read in self._images for item in read.document.attachments}
+        with self._vault.batch() as batch:
+            for study in dicom.group([read for _, read in self._images]):
+                name = names[study.document.attachments[0].sha256]
+                self._guarded(batch, name, name, [(self._unknown_objects(study), ())])
+
+    def _take_file(self, batch: Batch, found: Found, decided: list[tuple[Read, tuple[str, ...]]]) -> None:
+        self._report.outcomes.append(outcome_of(found))
+        if found.refused is not None:
+            self._report.skipped.append(Skipped(str(found.path), str(found.refused), found.refused.hint))
+            return
+        whole = []
+        for read, warnings in decided:
+            if read.part.get("study"):
+                # The file is read again when its study is stored: no image waits in memory.
+                for digest, data in read.files.items():
+                    self._objects[digest] = found.path if found.format == "dicom" else data
+                self._images.append((found.path.name, replace(read, files={}, warnings=(*read.warnings, *warnings))))
+            else:
+                whole.append((read, warnings))
+        self._guarded(batch, str(found.path), found.path.name, whole)
+
+    def _guarded(self, batch: Batch, path: str, name: str, decided: Sequence[tuple[Read, tuple[str, ...]]]) -> None:
+        """All documents of a file, or none."""
+        outcome = ImportReport()
+        try:
+            with batch.part():
+                for read, warnings in decided:
+                    self._add(batch, name, read, warnings, outcome)
+        except InputRefused as refused:
+            self._report.skipped.append(Skipped(path, str(refused), refused.hint))
+            return
+        self._report.take(outcome)
+        if outcome.documents and not self._dry_run:
+            self._report.id = self._import_id
+
+    def _kept(self, found: Found) -> Found:
+        """A file of no known format as an attachment, when somebody says of what."""
+        if self._describe is None or found.refused is None or found.refused.facts.get("format") != "unknown":
+            return found
+        fields = self._describe(found.path.name)
+        if fields is None:
+            return found
+        try:
+            (read,) = keep(found.path.read_bytes(), found.path.name)
+        except OSError as failure:
+            return replace(found, refused=InputRefused(f"the file cannot be read: {failure.strerror or failure}"))
+        said = {name: value for name in DESCRIBED if (value := clean(fields.get(name, ""), 500))}
+        if "date" in said and not from_fhir(said["date"]):
+            return replace(found, refused=InputRefused(f"not a date: {said['date'][:40]}"))
+        document = replace(read.document, **said)  # type: ignore[arg-type]
+        return Found(found.path, "other", (replace(read, document=document, format="other"),))
+
+    def _decided(self, found: Found) -> list[tuple[Read, tuple[str, ...]]]:
+        """The documents to take, each with what is to be said about whose they are."""
+        taken: list[tuple[Read, tuple[str, ...]]] = []
+        answers: dict[object, bool] = {}
+        for verdict in sort_out(found.reads, self._holder):
+            read = verdict.read
+            if not verdict.why:
+                # A form of words that asks nothing: most files of a person name nobody.
+                taken.append((read, (NOBODY,) if verdict.nameless and not self._silent else ()))
+                continue
+            question = Question(found.path.name, read.document.title, verdict.why, read.subject)
+            about = (verdict.why, read.subject)
+            if about not in answers:
+                answers[about] = self._ask(question)
+            if answers[about]:
+                taken.append((read, (f"{verdict.why}, taken as asked",)))
+            else:
+                self._report.skipped.append(Skipped(found.path.name, verdict.why, HINT))
+        return taken
+
+    def _add(self, batch: Batch, name: str, read: Read, said: tuple[str, ...], report: ImportReport) -> None:
+        """One document of a file: known, or added."""
+        warnings = [*read.warnings, *said]
+        document, files = read.document, dict[str, bytes | Path](read.files)
+        if read.format == "dicom" and not files:
+            files = {item.sha256: self._objects[item.sha256] for item in document.attachments}
+        known = self._vault.find_source(document.source_id) or _own(self._vault, document.source_id)
+        if known is not None and not _same(self._vault.read(known), read):
+            # One identifier on two different documents happens (copied templates): nothing is dropped for it.
+            document = replace(document, source_id=f"{document.source_id}#{_fingerprint(read)}")
+            known = self._vault.find_source(document.source_id)
+            if read.format != "dicom":
+                warnings.append("has the identifier of another document with other content: both are kept")
+        if known is not None:
+            report.duplicates.append(Duplicate(name, known))
+            return
+        if not self._dry_run:
+            document = document.with_id(batch.add(document, files))
+            Imports(self._vault.store).note(self._import_id, document.id, int(self._vault.clock()))
+        report.documents.append(document)
+        report.warnings += [f"{name}: {warning}" for warning in warnings]
+
+    def _unknown_objects(self, study: Read) -> Read:
+        """A study of which some objects came in before, without them; whole when all are known or none."""
+        known = self._vault.find_source(study.document.source_id)
+        if known is None:
+            return study
+        held = {item.sha256 for item in self._vault.read(known).attachments}
+        new = tuple(item for item in study.document.attachments if item.sha256 not in held)
+        if not new or len(new) == len(study.document.attachments):
+            return study
+        return replace(study, document=replace(study.document, attachments=new))
 
 
 def _own(vault: Vault, source_id: str) -> str | None:
@@ -175,24 +281,12 @@ def _own(vault: Vault, source_id: str) -> str | None:
     return found.group(1) if found and vault.documents.exists(found.group(1)) else None
 
 
-def _about_holder(vault: Vault, read: Read) -> bool:
-    """False when the file names nobody. WrongSubject when it names somebody else."""
-    subject = read.subject
-    if subject is None or not (subject.family or subject.given or subject.birth):
-        return False
-    same, why = same_person(subject, vault.holder_name, vault.holder_birth)
-    if not same:
-        raise WrongSubject(
-            f"about somebody else than the holder of this vault ({why})",
-            hint="Check whose it is. It can be imported all the same when you say so.",
-        )
-    return True
-
-
 def _same(known: Document, read: Read) -> bool:
     """Whether a document under the same identifier is the same document: the same file, or the same facts."""
     new = read.document
     held = {item.sha256 for item in known.attachments}
+    if read.format == "dicom":
+        return {item.sha256 for item in new.attachments} <= held
     if held & _originals(new):
         return True
     return (known.type_code, known.date, _facts(known)) == (new.type_code, new.date, _facts(new)) and (
@@ -216,42 +310,4 @@ def _fingerprint(read: Read) -> str:
     return min(_originals(read.document), default="")[:16]
 
 
-def _weight(files: list[Path]) -> int:
-    total = 0
-    for path in files:
-        with suppress(OSError):
-            total += path.stat().st_size
-    return total
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_FILE:
-                raise InputRefused("the file is too large to be read", limit=MAX_FILE)
-            return file.read(MAX_FILE + 1)
-    except OSError as failure:
-        raise InputRefused(f"the file cannot be read: {failure.strerror or failure}") from failure
-
-
-def _files(paths: Iterable[Path], report: ImportReport) -> Iterator[Path]:
-    """Files, and those in folders by name; links and the litter of file managers are left alone."""
-    count = 0
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _LITTER)
-            for name in sorted(names):
-                found = Path(folder, name)
-                if name.startswith(".") or name.lower() in _LITTER or found.is_symlink():
-                    continue
-                count += 1
-                if count > MAX_FILES:
-                    report.skipped.append(Skipped(str(path), f"more than {MAX_FILES} files in one folder"))
-                    return
-                yield found
-
-
-__all__ = ["Duplicate", "ImportReport", "Progress", "Reader", "Skipped", "import_files"]
+__all__ = ["Duplicate", "ImportReport", "Progress", "Skipped", "import_files"]

@@ -7,7 +7,6 @@ sealed file that only the establishment's vault opens. Normative text: spec/feed
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +18,14 @@ from vault.errors import InputRefused, Malformed, NotFound, StorageFailed
 from vault.identity import Card, read_card
 from vault.keys import sync_folder
 from vault.primitives import SUITE, hash32, need_suite, open_box, seal_box
-from vault.review.identity import same_person
+from vault.review.identity import INS, Id, normal_id, same_person
 
 if TYPE_CHECKING:
     from vault.vault import Vault
 
-INS = "ins"
-INS_SYSTEMS = frozenset(
-    {f"1.2.250.1.213.1.4.{end}" for end in (8, 9, 10, 11)} | {"asip-sante-ins-nir", "asip-sante-ins-nia"}
-)
-_INS = re.compile(r"[1-478][0-9]{4}([0-9]{2}|2[AB])[0-9]{8}")
 MAX_FILE = 128 << 20
 MAX_PATIENTS = 100_000
 LABEL = "elpis-patients"
-
-Id = tuple[str, str]  # (system, number) in their normal form
 
 
 def _some_text(at_most: int) -> Check:
@@ -82,14 +74,6 @@ class Patient:
     name: str
     birth: str
     added: int
-
-
-def normal_id(system: str, number: str) -> Id:
-    """The normal form of an identifier as a file states it."""
-    system, number = system.strip().lower().removeprefix("urn:oid:"), "".join(number.split()).upper()
-    if (system in INS_SYSTEMS or not system) and _INS.fullmatch(number):
-        return INS, number
-    return system, number
 
 
 def given_id(words: str) -> Id:

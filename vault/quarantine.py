@@ -80,6 +80,12 @@ class Quarantine:
         with self._lock:
             self._end()
 
+    def abort(self) -> None:
+        """Ends what is going on, from another thread: whoever waits for it is told that it broke."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def __enter__(self) -> Quarantine:
         return self
 

@@ -27,6 +27,7 @@ from vault.primitives import BoxKey, SigningKey, make_id, make_key
 from vault.quarantine import Quarantine
 from vault.record import Record
 from vault.recovery import RecoveryKit
+from vault.review.identity import check_ins
 from vault.roster import derive_device_id, derive_head, make_first
 from vault.store.connection import Store
 from vault.store.documents import Documents
@@ -212,6 +213,7 @@ class Vault(Record):
         """What the holder is called, and in which language; another device may have changed it."""
         self.holder_name = self.meta("name")
         self.holder_birth = self.meta("birth")
+        self.holder_ins = self.meta("ins")
         self.role = self.meta("role")
         self.language = self.meta("language")
 
@@ -235,6 +237,12 @@ class Vault(Record):
 
     def set_meta(self, name: str, value: str | bytes) -> None:
         _set_meta(self.store, name, value)
+
+    def set_ins(self, written: str) -> None:
+        """The holder's INS, "" for none: what comes in is compared with it. InputRefused when it is none."""
+        number = check_ins(written) if written.strip() else ""
+        self.set_meta("ins", number)
+        self.holder_ins = number
 
     def derive(self, label: str, context: bytes = b"") -> bytes:
         """A key of this vault for one registered purpose."""

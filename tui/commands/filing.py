@@ -1,4 +1,4 @@
-"""`import`, `add`, `amend`: what goes into the vault by its holder's hand."""
+"""`add`, `amend`: what goes into the vault by its holder's hand."""
 
 from __future__ import annotations
 
@@ -8,56 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from tui import files, render, shapes
 from tui.asking import UsageError
-from tui.details import translated
-from tui.language import _, ngettext
+from tui.language import _
 from tui.progress import progress
 from tui.session import Session, Verb
 
 if TYPE_CHECKING:
     from vault import Vault
 
+HOLDER = "holder"
 META = ("title", "type_code", "class_code", "date", "author", "confidentiality", "text")
-
-
-def _import_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar=_("FILE"), help=_("files and folders"))
-    parser.add_argument(
-        "--about-someone-else", action="store_true", help=_("take files that name somebody else as their subject")
-    )
-
-
-def _import(session: Session) -> int:
-    from vault.intake import import_files
-
-    with session.vault() as vault, progress(_("Reading")) as report:
-        done = import_files(
-            vault,
-            [Path(name) for name in session.args.files],
-            about_someone_else=session.args.about_someone_else,
-            dry_run=session.dry_run,
-            progress=(lambda _name, read, total: report(read, total)) if report else None,
-        )
-    data = {
-        "documents": [shapes.summary(item) for item in done.documents],
-        "duplicates": [{"file": item.file, "document": item.document} for item in done.duplicates],
-        "skipped": [{"file": item.file, "why": item.why} for item in done.skipped],
-        "warnings": done.warnings,
-    }
-    session.give(data, lambda: render.summaries(done.documents, session.width))
-    for item in done.skipped:
-        session.say(
-            _("Not read: {file}: {why}").format(file=render.clean(item.file), why=render.clean(translated(item.why)))
-        )
-    for warning in done.warnings:
-        file, _colon, fact = warning.partition(": ")
-        session.say(_("Note: {text}").format(text=render.clean(f"{file}: {translated(fact)}")))
-    new, old = len(done.documents), len(done.duplicates)
-    session.say(
-        ngettext("{n} document was added", "{n} documents were added", new).format(n=new)
-        + ", "
-        + ngettext("{n} was there already.", "{n} were there already.", old).format(n=old)
-    )
-    return 0 if new or old else 1
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +73,9 @@ def _add_file(session: Session) -> int:
 
 
 def _amend_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("document", metavar=_("DOCUMENT"), help=_("its id, or the beginning of it"))
+    parser.add_argument(
+        "document", metavar=_("DOCUMENT"), help=_("its id, or the beginning of it; the word holder for your INS")
+    )
     parser.add_argument("entry", nargs="?", metavar=_("ENTRY"), help=_("the id of an entry in it"))
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(
@@ -131,6 +92,8 @@ def _amend(session: Session) -> int:
     args = session.args
     if args.remove and not args.entry:
         raise UsageError(_("--remove takes an entry away: say which."))
+    if args.document == HOLDER:
+        return _amend_holder(session)
     changes = _changes(args.set or [], entry=bool(args.entry))
     with session.vault() as vault:
         document_id = vault.find(args.document)
@@ -147,6 +110,23 @@ def _amend(session: Session) -> int:
                 vault.amend_entry(document_id, entry.id, changes)
     data = {"document": document_id, "entry": entry.id if entry else None, "changes": changes, "removed": args.remove}
     session.give({**data, "dry_run": session.dry_run}, _("It would be done.") if session.dry_run else _("Done."))
+    return 0
+
+
+def _amend_holder(session: Session) -> int:
+    """The holder's INS, with which whatever comes in is compared."""
+    from vault.review.identity import check_ins
+
+    args = session.args
+    field, equals, value = args.set[0].partition("=") if args.set and len(args.set) == 1 else ("", "", "")
+    if args.entry or field != "ins" or not equals:
+        raise UsageError(_("Of the holder only the INS is amended: --set ins=NUMBER."))
+    number = check_ins(value) if value.strip() else ""
+    with session.vault() as vault:
+        if not session.dry_run:
+            vault.set_ins(number)
+    data = {"holder": True, "changes": {"ins": number or None}, "dry_run": session.dry_run}
+    session.give(data, _("It would be done.") if session.dry_run else _("Done."))
     return 0
 
 
@@ -175,7 +155,6 @@ def _entry(vault: Vault, document_id: str, prefix: str) -> Any:
 
 
 VERBS = {
-    "import": Verb(_import_arguments, _import, writes=True),
     "add": Verb(_add_arguments, _add, writes=True),
     "amend": Verb(_amend_arguments, _amend, writes=True),
 }

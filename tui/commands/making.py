@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, metavar=_("NAME"), help=_("family and given name of the holder"))
     parser.add_argument("--birth", default="", metavar=_("DATE"), help=_("date of birth, YYYY-MM-DD"))
+    parser.add_argument("--ins", default="", metavar=_("NUMBER"), help=_("INS: what is imported is compared with it"))
     parser.add_argument("--professional", action="store_true", help=_("the vault of a professional"))
     parser.add_argument("--role", default="", metavar="R", help=_("with --professional: doctor, laboratory ..."))
     parser.add_argument(
@@ -36,7 +37,10 @@ def _init(session: Session) -> int:
         return 0
     from vault import Vault
     from vault.errors import VaultExists
+    from vault.review.identity import check_ins
 
+    if args.ins:
+        check_ins(args.ins)
     if (session.path / "keyslots").exists():
         raise VaultExists(str(session.path))
     passphrase = session.passphrase(new=True)
@@ -56,6 +60,8 @@ def _init(session: Session) -> int:
             sensitive=args.sensitive,
         )
         made = True
+        if args.ins:
+            vault.set_ins(args.ins)
     finally:
         if out and not made:
             out.unlink(missing_ok=True)

@@ -42,10 +42,10 @@ def read_file(data: bytes, name: str) -> list[Read]:
     if found.startswith("picture:"):
         from vault.importers import other
 
-        return other.read_picture(data, name, found.removeprefix("picture:"))
+        return [replace(made, format="picture") for made in other.read_picture(data, name, found[len("picture:") :])]
     reader = import_module(_READERS[found])
     read: Callable[[bytes, str], list[Read]] = reader.read_file if found == "other" else reader.read
-    return [part for made in read(data, name) for part in split(made)]
+    return [part for made in read(data, name) for part in split(replace(made, format=made.format or found))]
 
 
 def split(read: Read) -> list[Read]:
@@ -69,6 +69,7 @@ def split(read: Read) -> list[Read]:
                 document=document,
                 files=read.files if number == 1 else {},
                 warnings=read.warnings if number == 1 else (),
+                part=read.part if number == 1 else {},
             )
         )
     return parts

@@ -113,7 +113,7 @@ class Archive:
 
 def read(data: bytes, name: str) -> list[Read]:
     """Every document in the archive."""
-    from vault.importers import apple_health, elpis_export, other, xdm
+    from vault.importers import apple_health, dicom, elpis_export, other, xdm
 
     archive = Archive(data)
     lower = [path.lower() for path in archive.names()]
@@ -121,13 +121,17 @@ def read(data: bytes, name: str) -> list[Read]:
         return other.read_file(data, name)
     record = elpis_export.find_record(archive)
     if record is not None:
-        return elpis_export.read(archive, record)
+        return _as("elpis", elpis_export.read(archive, record))
     export = apple_health.find_export(archive)
     if export is not None:
-        return apple_health.read_archive(archive, export, data, name)
+        return _as("apple", apple_health.read_archive(archive, export, data, name))
     if xdm.find_metadata(archive):
-        return xdm.read(archive, data, name)
-    return read_folder(archive)
+        return _as("xdm", xdm.read(archive, data, name))
+    return _as("zip", dicom.group(read_folder(archive)))
+
+
+def _as(kind: str, reads: list[Read]) -> list[Read]:
+    return [replace(read, format=kind) for read in reads]
 
 
 def read_folder(archive: Archive) -> list[Read]:

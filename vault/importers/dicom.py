@@ -6,6 +6,8 @@ import io
 import struct
 import warnings as python_warnings
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MEDIA_TYPE = "application/dicom"
+MAX_OBJECTS = 200  # in one document
 CLASS_IMAGING = "31"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SHOWN = (
@@ -47,7 +50,7 @@ def _damaged() -> tuple[type[Exception], ...]:
 
 
 def read(data: bytes, name: str) -> list[Read]:
-    """One document per DICOM object. What pydicom finds odd in values is common and not repeated here."""
+    """One document per DICOM object, to be grouped by study. What pydicom finds odd in values is not repeated here."""
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         return [_read(_header(data), data, name)]
@@ -79,7 +82,64 @@ def _read(header: Dataset, data: bytes, name: str) -> Read:
         source_id=f"dicom:{unique}" if unique else f"sha256:{sha256(data)}",
         text="\n".join(value for value in shown.values() if value),
     )  # fmt: skip
-    return out.finish(document, _subject(header))
+    part = {
+        "study": _text(header, "StudyInstanceUID"),
+        "study_title": shown["StudyDescription"],
+        "series": _text(header, "SeriesInstanceUID"),
+        "series_title": clean(" ".join(filter(None, (shown["Modality"], shown["SeriesDescription"])))) or "DICOM",
+    }
+    return replace(out.finish(document, _subject(header)), part=part if part["study"] else {})
+
+
+def group(reads: Sequence[Read]) -> list[Read]:
+    """The objects of one study and patient as one document, what else there is as it is. The place is the first's."""
+    found: dict[object, list[Read]] = {}
+    for number, read in enumerate(reads):
+        study = read.part.get("study")
+        found.setdefault((study, read.subject) if study else number, []).append(read)
+    grouped: list[Read] = []
+    for members in found.values():
+        grouped += _study(members) if members[0].part.get("study") else members
+    return grouped
+
+
+def _study(members: list[Read]) -> list[Read]:
+    """One document; a study of very many objects becomes several of one title."""
+    first = members[0].document
+    series: dict[str, list[Read]] = {}
+    for member in members:
+        series.setdefault(member.part.get("series", ""), []).append(member)
+    counted = [f"{_images(len(some))}: {some[0].part.get('series_title', '')}" for some in series.values()]
+    lines = [line for member in members for line in member.document.text.splitlines()]
+    text = "\n".join(dict.fromkeys((*counted, *lines)))
+    warnings = tuple(dict.fromkeys(warning for member in members for warning in member.warnings))
+    attachments = {item.sha256: (item, member) for member in members for item in member.document.attachments}
+    kept = list(attachments.values())
+    source = f"dicom:{members[0].part['study']}"
+    parts = []
+    for number, at in enumerate(range(0, len(kept), MAX_OBJECTS), 1):
+        some = kept[at : at + MAX_OBJECTS]
+        document = replace(
+            first,
+            title=members[0].part.get("study_title") or first.title,
+            date=min((member.document.date for member in members if member.document.date), default=""),
+            source_id=source,
+            text=text if number == 1 else "",
+            attachments=tuple(item for item, _ in some),
+        )
+        if len(kept) > MAX_OBJECTS:
+            document = replace(document, title=f"{document.title} ({number})")
+        if number > 1:
+            document = replace(document, source_id=f"{source}#{number}")
+        files = {item.sha256: member.files[item.sha256] for item, member in some if item.sha256 in member.files}
+        parts.append(
+            replace(members[0], document=document, files=files, warnings=warnings if number == 1 else (), part={})
+        )
+    return parts
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _header(data: bytes) -> Dataset:

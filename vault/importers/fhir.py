@@ -40,6 +40,7 @@ from vault.importers.fhir_parts import (
     subject_of_patient,
 )
 from vault.importers.fhir_types import Resolver, Resource, items, label_of, narrative, text_of
+from vault.importers.fhir_versions import version_of
 from vault.importers.reading import Builder, clean, sha256
 
 MEDIA_TYPE = "application/fhir+json"
@@ -50,7 +51,6 @@ _FRAME = frozenset({
     "OperationOutcome", "MessageHeader", "Parameters", "ValueSet", "List", "DocumentManifest", "HealthcareService",
     "Group", "Encounter", "EpisodeOfCare", "Appointment",
 })  # fmt: skip
-_OLD = frozenset({"MedicationOrder", "MedicationPrescription", "DiagnosticOrder", "ProcedureRequest", "BodySite"})
 
 
 def read(data: bytes, name: str) -> list[Read]:
@@ -146,8 +146,8 @@ def _add_entries(parts: Parts, out: Builder, sections: dict[int, str], only: set
                 out.warn("the same resource stands in the file more than once and was read once")
                 continue
             seen[f"{kind}/{number}"] = resource
-        if kind in _OLD or isinstance(resource.get("clinicalStatus"), str):
-            out.warn("an older version of FHIR (DSTU2 or STU3): read as far as it is the same")
+        if version := version_of(resource):
+            out.warn(f"an older version of FHIR ({version}): read as far as it is the same, and kept whole")
         try:
             entry = entry_of(resource, parts.resolver, sections.get(id(resource), ""))
         except (AttributeError, TypeError, ValueError, KeyError) as failure:

@@ -97,7 +97,7 @@ def read_message(message: Message, raw: bytes, name: str, warnings: list[str]) -
         files = dict(first.files) | {out.attachments[0].sha256: raw}
         document = replace(first.document, attachments=(*first.document.attachments, out.attachments[0]))
         warned = (*out.warnings, *first.warnings)
-        documents[0] = Read(document, first.subject or subject, files, warned, first.several)
+        documents[0] = replace(first, document=document, subject=first.subject or subject, files=files, warnings=warned)
         return documents
     document = _document(message, raw, flags, lines, out)
     return [out.finish(document, subject), *documents]

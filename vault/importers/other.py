@@ -42,7 +42,9 @@ def read_file(data: bytes, name: str) -> list[Read]:
     suffix = "." + name.lower().rpartition(".")[2]
     if suffix not in _KNOWN:
         raise InputRefused(
-            "the format is not known", hint="Add it to a document as an attachment, with a title and a date."
+            "the format is not known",
+            hint="Add it to a document as an attachment, with a title and a date.",
+            format="unknown",
         )
     return keep(data, name)
 

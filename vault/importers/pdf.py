@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vault.document import Document, Read
@@ -14,6 +14,9 @@ MEDIA_TYPE = "application/pdf"
 LIBRARY = "pypdfium2"
 MAX_PAGES = 5_000
 MAX_CHARACTERS = 2_000_000
+MAX_BLANK = 50  # pages without text that are told of
+DOTS_PER_INCH = 200
+MAX_PIXELS = 30_000_000
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-]\d\d)'?(\d\d)'?)?")
 _NO_TITLE = re.compile(
     r"untitled|\(?anonymous\)?|microsoft word.*|document\d*|.*\.(docx?|odt|pdf|rtf|tmp)", re.IGNORECASE
@@ -28,6 +31,7 @@ class Pages:
     author: str
     date: str
     cut: bool
+    blank: tuple[int, ...] = ()  # the first pages without text
 
 
 def read(data: bytes, name: str) -> list[Read]:
@@ -40,30 +44,59 @@ def read(data: bytes, name: str) -> list[Read]:
     if pages.cut:
         out.warn("only the first part of the text was taken for search")
     title = pages.title if pages.title and not _NO_TITLE.fullmatch(pages.title) else _stem(name)
-    digest = sha256(data)
-    return [
-        out.finish(
-            Document(
-                title=title or "PDF",
-                date=pages.date,
-                author=pages.author,
-                source_id=f"sha256:{digest}",
-                text=pages.text,
-            ),
-            None,
-        )
-    ]
+    document = Document(
+        title=title or "PDF",
+        date=pages.date,
+        author=pages.author,
+        source_id=f"sha256:{sha256(data)}",
+        text=pages.text,
+    )
+    part = {"blank_pages": ",".join(map(str, pages.blank))} if pages.blank else {}
+    return [replace(out.finish(document, None), part=part)]
+
+
+def _opened(data: bytes) -> Any:
+    import pypdfium2
+
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as failure:
+        why = "needs a password" if "password" in str(failure).lower() else "cannot be opened"
+        raise InputRefused(f"the PDF {why}", hint="Open it with its own program and save it again.") from failure
+
+
+def render(data: bytes, number: int) -> bytes:
+    """A page as a grey picture (PGM). InputRefused when there is no such page or it cannot be drawn."""
+    import pypdfium2
+
+    pdf = _opened(data)
+    try:
+        if not 0 <= number < len(pdf):
+            raise InputRefused("the PDF has no such page")
+        page = pdf[number]
+        try:
+            width, height = page.get_size()
+            if width <= 0 or height <= 0:
+                raise InputRefused("the page has no size")
+            scale = min(DOTS_PER_INCH / 72, (MAX_PIXELS / (width * height)) ** 0.5)
+            bitmap = page.render(scale=scale, grayscale=True)
+            wide, high, stride = bitmap.width, bitmap.height, bitmap.stride
+            lines = memoryview(bitmap.buffer).cast("B")
+            rows = (lines[at : at + wide] for at in range(0, stride * high, stride))
+            return b"P5 %d %d 255\n" % (wide, high) + b"".join(rows)
+        finally:
+            page.close()
+    except pypdfium2.PdfiumError as failure:
+        raise InputRefused("the page cannot be drawn") from failure
+    finally:
+        pdf.close()
 
 
 def text_of(data: bytes) -> Pages:
     """Text and properties; InputRefused when it does not open (damaged, needs a password)."""
     import pypdfium2
 
-    try:
-        pdf = pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as failure:
-        why = "needs a password" if "password" in str(failure).lower() else "cannot be opened"
-        raise InputRefused(f"the PDF {why}", hint="Open it with its own program and save it again.") from failure
+    pdf = _opened(data)
     try:
         count = min(len(pdf), MAX_PAGES)
         texts: list[str] = []
@@ -83,6 +116,7 @@ def text_of(data: bytes) -> Pages:
         clean_text("\n\n".join(texts)), count, clean(about.get("Title", "")),
         "" if author.lower() in ("anonymous", "(anonymous)", "unknown") else author,
         _pdf_date(about.get("CreationDate", "")), cut,
+        tuple(number for number, text in enumerate(texts) if not text.strip())[:MAX_BLANK],
     )  # fmt: skip
 
 

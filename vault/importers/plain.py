@@ -44,6 +44,8 @@ def to_plain(read: Read) -> tuple[dict[str, Any], list[bytes]]:
         },
         "warnings": list(read.warnings),
         "several": read.several,
+        "format": read.format,
+        "part": dict(read.part),
     }  # fmt: skip
     return value, [read.files[item.sha256] for item in document.attachments]
 
@@ -74,7 +76,9 @@ def _from_plain(value: Any, files: list[bytes]) -> Read:
     kept = {item.sha256: data for item, data in zip(attachments, files, strict=True)}
     if not isinstance(value["several"], bool):
         raise TypeError("neither true nor false")
-    return Read(document, subject, kept, tuple(map(_text, value["warnings"])), value["several"])
+    part = {_text(name): _text(item) for name, item in value["part"].items()}
+    warnings = tuple(map(_text, value["warnings"]))
+    return Read(document, subject, kept, warnings, value["several"], _text(value["format"]), part)
 
 
 def _text(value: Any) -> str:
@@ -118,6 +122,15 @@ class Readers:
             return read_file(data, name)
         return self._ask(_room(found, data), data, name)
 
+    def render(self, data: bytes, page: int) -> bytes:
+        """A page of a PDF as a picture. ForeignChange when it cannot be drawn in the limits of a file."""
+        if not self._limited:
+            from vault.importers import pdf
+
+            return pdf.render(data, page)
+        _, (picture,) = self._worker(PAGES).run("render", page, (data,))
+        return picture
+
     def _ask(self, room: str, data: bytes, name: str) -> list[Read]:
         answer, files = self._answer(room, data, name)
         if isinstance(answer, dict) and "wants" in answer and room == READING:
@@ -125,18 +138,25 @@ class Readers:
         return _answered(answer, files, data)
 
     def _answer(self, room: str, data: bytes, name: str) -> tuple[Any, list[bytes]]:
-        from vault.quarantine import Quarantine
-
-        worker = self._workers.get(room)
-        if worker is None:
-            worker = self._workers[room] = Quarantine(room=room, seconds=SECONDS, memory=MEMORY, limit=MAX_MESSAGE)
         try:
-            return worker.run("read", name, (data,))
+            return self._worker(room).run("read", name, (data,))
         except ForeignChange as failure:
             raise InputRefused(
                 "the file could not be read in the time and memory that a file may take",
                 hint="Nothing of it was kept. It may be damaged, or made to do harm.",
             ) from failure
+
+    def _worker(self, room: str) -> Quarantine:
+        from vault.quarantine import Quarantine
+
+        if room not in self._workers:
+            self._workers[room] = Quarantine(room=room, seconds=SECONDS, memory=MEMORY, limit=MAX_MESSAGE)
+        return self._workers[room]
+
+    def abort(self) -> None:
+        """Ends what is being read, from another thread."""
+        for worker in list(self._workers.values()):
+            worker.abort()
 
     def __enter__(self) -> Readers:
         return self

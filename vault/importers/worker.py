@@ -85,4 +85,9 @@ def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
     return {"reads": plain}, files
 
 
-TASKS: dict[str, Task] = {"read": read_task}
+def render_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
+    """A page of a PDF as a picture."""
+    return None, [pdf.render(parts[0], int(value))]
+
+
+TASKS: dict[str, Task] = {"read": read_task, "render": render_task}

@@ -249,6 +249,20 @@ class Documents:
             (save, epoch, bytes.fromhex(document_id)),
         )
 
+    def remove(self, document_id: str) -> None:
+        """Takes the document out of every table that names it. Only one that was never granted."""
+        number, place = self._row(document_id, "number, place")
+        with self._store.transaction():
+            self._store.run("DELETE FROM search WHERE rowid = ?", (place,))
+            self._store.run("DELETE FROM change WHERE document = ?", (bytes.fromhex(document_id),))
+            for table in ("holding", "source", "content", "replica", "replica_archive", "imported"):
+                self._store.run(f"DELETE FROM {table} WHERE document = ?", (number,))
+            self._store.run("DELETE FROM document WHERE number = ?", (number,))
+
+    def forget_words(self) -> None:
+        """Rewrites the index: a removed row's words would otherwise stay in it, unfound, until it is next merged."""
+        self._store.run("INSERT INTO search (search) VALUES ('optimize')")
+
     def exists(self, document_id: str) -> bool:
         return self._store.row("SELECT 1 FROM document WHERE id = ?", (_key(document_id),)) is not None
 

@@ -17,7 +17,7 @@ ZERO = bytes(32)
 Values = dict[str, Any]
 Join = Callable[[Values, Values], Values]
 _LOG = 4 << 20  # what is kept of an authority's log
-SETTINGS = ("name", "birth", "role", "language")
+SETTINGS = ("name", "birth", "ins", "role", "language")
 
 
 def _further(column: str, *order: str) -> Join:

@@ -1,0 +1,66 @@
+"""A file's path to its documents: read in a limited worker, letters of scans recognised."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from vault.document import Read
+from vault.errors import ForeignChange, InputRefused
+from vault.importers import MAX_FILE, format_of
+from vault.importers.plain import Readers
+from vault.outcome import Found
+from vault.recognition import Recognizer
+
+
+class FileReader:
+    """Reads one file after another; a thread has its own."""
+
+    def __init__(self, *, limited: bool = True, recognizer: Recognizer | None = None) -> None:
+        self._readers = Readers(limited=limited)
+        self._recognizer = recognizer
+
+    def read(self, path: Path) -> tuple[Found, int]:
+        """(documents, or why there are none; the bytes that they hold)."""
+        kind = "other"
+        try:
+            data = _bytes_of(path)
+            kind = format_of(data, path.name).partition(":")[0]
+            reads = self._readers.read(data, path.name)
+            return Found(path, kind, tuple(map(self._recognized, reads))), len(data)
+        except InputRefused as refused:
+            return Found(path, kind, refused=refused), 0
+        except ForeignChange as failure:
+            return Found(path, kind, refused=InputRefused(str(failure), hint=failure.hint)), 0
+
+    def _recognized(self, read: Read) -> Read:
+        return read if self._recognizer is None else self._recognizer.improve(read, self._readers.render)
+
+    def abort(self) -> None:
+        """Ends what is being read, from another thread."""
+        self._readers.abort()
+        if self._recognizer is not None:
+            self._recognizer.abort()
+
+    def __enter__(self) -> FileReader:
+        self._readers.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._readers.__exit__(kind, error, trace)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE:
+                raise InputRefused("the file is too large to be read", limit=MAX_FILE)
+            return file.read(MAX_FILE + 1)
+    except OSError as failure:
+        raise InputRefused(f"the file cannot be read: {failure.strerror or failure}") from failure
+
+
+__all__ = ["FileReader"]
