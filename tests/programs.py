@@ -12,7 +12,10 @@ import shutil
 import pytest
 
 COMMANDS = {"spass": "SPASS"}  # program -> what it is called on the path, where that differs
-PACKAGES = {"gcore": "gdb", "tesseract": "tesseract-ocr tesseract-ocr-fra"}  # program -> Debian's package, where that differs
+PACKAGES = {
+    "gcore": "gdb",
+    "tesseract": "tesseract-ocr tesseract-ocr-fra",
+}  # program -> Debian's package, where that differs
 
 
 def need(program: str) -> str:

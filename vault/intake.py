@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,6 +22,7 @@ from vault.listing import MAX_FILES, list_files, weight
 from vault.outcome import Found, Outcome, outcome_of
 from vault.primitives import make_id
 from vault.recognition import Recognizer
+from vault.sameness import fingerprint, own_document, same_document
 from vault.store.imports import Imports
 
 if TYPE_CHECKING:
@@ -247,10 +246,10 @@ class _Intake:
         document, files = read.document, dict[str, bytes | Path](read.files)
         if read.format == "dicom" and not files:
             files = {item.sha256: self._objects[item.sha256] for item in document.attachments}
-        known = self._vault.find_source(document.source_id) or _own(self._vault, document.source_id)
-        if known is not None and not _same(self._vault.read(known), read):
+        known = self._vault.find_source(document.source_id) or own_document(self._vault, document.source_id)
+        if known is not None and not same_document(self._vault.read(known), read):
             # One identifier on two different documents happens (copied templates): nothing is dropped for it.
-            document = replace(document, source_id=f"{document.source_id}#{_fingerprint(read)}")
+            document = replace(document, source_id=f"{document.source_id}#{fingerprint(read)}")
             known = self._vault.find_source(document.source_id)
             if read.format != "dicom":
                 warnings.append("has the identifier of another document with other content: both are kept")
@@ -273,41 +272,6 @@ class _Intake:
         if not new or len(new) == len(study.document.attachments):
             return study
         return replace(study, document=replace(study.document, attachments=new))
-
-
-def _own(vault: Vault, source_id: str) -> str | None:
-    """The document of this very vault that an export of it names."""
-    found = re.fullmatch(r"elpis:([0-9a-f]{32})", source_id)
-    return found.group(1) if found and vault.documents.exists(found.group(1)) else None
-
-
-def _same(known: Document, read: Read) -> bool:
-    """Whether a document under the same identifier is the same document: the same file, or the same facts."""
-    new = read.document
-    held = {item.sha256 for item in known.attachments}
-    if read.format == "dicom":
-        return {item.sha256 for item in new.attachments} <= held
-    if held & _originals(new):
-        return True
-    return (known.type_code, known.date, _facts(known)) == (new.type_code, new.date, _facts(new)) and (
-        len(held) == 0 or {item.sha256 for item in new.attachments} - _originals(new) <= held
-    )
-
-
-def _originals(document: Document) -> set[str]:
-    """The source file itself: the structured attachment, or the only one."""
-    structured = {item.sha256 for item in document.attachments if "xml" in item.media_type or "json" in item.media_type}
-    return structured or {item.sha256 for item in document.attachments[:1]}
-
-
-def _facts(document: Document) -> Counter[tuple[object, ...]]:
-    return Counter(
-        (entry.kind, *sorted((key, str(value)) for key, value in entry.fields.items())) for entry in document.entries
-    )
-
-
-def _fingerprint(read: Read) -> str:
-    return min(_originals(read.document), default="")[:16]
 
 
 __all__ = ["Duplicate", "ImportReport", "Progress", "Skipped", "import_files"]

@@ -27,7 +27,8 @@ from vault.errors import InputRefused, NotFound, StorageFailed
 from vault.keys import VaultKey, sync_files
 from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_attachments, check_state, to_document, to_state
-from vault.store.documents import Documents, Summary, readable
+from vault.store.documents import Documents, Summary, Wanted, readable
+from vault.store.timeline import is_partial
 from vault.store.words import excerpt
 
 if TYPE_CHECKING:
@@ -207,9 +208,26 @@ class Record:
         following = (found[limit - 1].place,) if len(found) > limit else None
         return Page(tuple(found[:limit]), following)
 
-    def search(self, words: str, *, limit: int = 50) -> tuple[Hit, ...]:
-        """Documents that hold every word, or the beginning of it, accents and case aside; newest first."""
-        return tuple(Hit(summary, excerpt(text, words)) for summary, text in self.documents.search(words, limit))
+    def search(
+        self,
+        words: str,
+        *,
+        limit: int = 50,
+        type_code: str = "",
+        since: str = "",
+        until: str = "",
+        author: str = "",
+    ) -> tuple[Hit, ...]:
+        """Documents that hold every word, or the beginning of it, accents and case aside; newest first.
+
+        `since` and `until` are a year, a month or a day, both included. Without words, whatever is as wanted.
+        """
+        if not all(is_partial(date) for date in (since, until) if date):
+            raise InputRefused(
+                "a search goes from and to a year, a month or a day", hint="2024, 2024-03 or 2024-03-15."
+            )
+        wanted = Wanted(type_code, since, until, author)
+        return tuple(Hit(found, excerpt(text, words)) for found, text in self.documents.search(words, limit, wanted))
 
     def entries(self, kind: str) -> Iterator[tuple[Summary, Entry]]:
         """Every entry of a kind in every document, newest document first."""

@@ -13,7 +13,7 @@ from tests.benchmarks.harness import Row, percentile, repeated, timed
 from vault import Vault, primitives
 from vault.replica import make
 from vault.store.connection import Store
-from vault.store.documents import Documents
+from vault.store.documents import Documents, Wanted
 
 KEY = bytes(range(32))
 ACTOR = b"B" * 16
@@ -63,7 +63,8 @@ def states(count: int) -> Iterator[dict[str, dict]]:
     for number in range(count):
         words = chooser.choices(WORDS, k=60)
         meta = {
-            "kind": "clinical", "title": f"{words[0].capitalize()} n{number}", "type_code": "11488-4",
+            "kind": "clinical", "title": f"{words[0].capitalize()} n{number}",
+            "type_code": "34112-3" if number % 20 == 0 else "11488-4",
             "class_code": "11", "author": f"Dr {words[1]}", "confidentiality": "N",
             "text": " ".join(["patient", *words]),
             "date": f"{1985 + chooser.randrange(40)}-{1 + chooser.randrange(12):02}-{1 + chooser.randrange(28):02}",
@@ -171,6 +172,18 @@ def grown(folder: Path, sizes: tuple[int, ...]) -> Iterable[Row]:
         yield Row(
             f"search p95 at {size:,} documents", percentile(seconds, 0.95) * 1e3, 50, unit="ms",
             detail=f"slowest query {slowest!r}; p50 {percentile(seconds, 0.5) * 1e3:.2f} ms",
+        )  # fmt: skip
+        narrowed = [
+            Wanted(type_code="34112-3"), Wanted(since="2005-03", until="2006-02"), Wanted(author="patient"),
+            Wanted("34112-3", "1990", "2000", "bilan"),
+        ]  # fmt: skip
+        seconds = []
+        for query in QUERIES:
+            for wanted in narrowed:
+                seconds += repeated(lambda query=query, wanted=wanted: documents.search(query, 50, wanted), 5)  # type: ignore[misc]
+        yield Row(
+            f"search by type, dates, author: p95 at {size:,}", percentile(seconds, 0.95) * 1e3, 50, unit="ms",
+            detail=f"p50 {percentile(seconds, 0.5) * 1e3:.2f} ms",
         )  # fmt: skip
         middle = documents.page(kind="", type_code="", year="2005", before=None, limit=1)[0].place
         pages = repeated(

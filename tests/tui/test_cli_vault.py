@@ -188,6 +188,82 @@ def test_import_says_what_it_cannot_read(elpis: Elpis, tmp_path: Path, bundle: P
     assert elpis("import", tmp_path / "missing", code=1).out == ""
 
 
+def test_a_folder_is_looked_at_without_a_vault(elpis: Elpis, tmp_path: Path, bundle: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(bundle.read_bytes())
+    (folder / "b.bin").write_bytes(bytes(range(250)) * 9)
+    (folder / "c.txt").write_text("")
+    table = tmp_path / "TABLE.md"
+    missing = Elpis(tmp_path / "no-vault", elpis.passphrase, elpis._capsys)
+    done = missing("import", "--dry-run", "--report", folder, "--out", table, "--json").json
+    assert [item["outcome"] for item in done["files"]] == ["whole", "refused", "refused"]
+    assert done["formats"]["fhir-json"] == {"files": 1, "whole": 1, "left": 0}
+    lines = table.read_text().splitlines()
+    assert lines[0].startswith("| format | files | read whole | repaired | kept raw | refused |")
+    assert lines[2] == "| FHIR JSON | 1 | 1 | 0 | 0 | 0 | 0 |" and lines[-1].startswith("| all | 3 | 1 | 0 | 0 | 2 |")
+    assert missing("import", "--dry-run", "--report", folder).out == table.read_text()
+    assert missing("import", "--report", folder, code=2).out == ""
+    assert not (tmp_path / "no-vault").exists()
+
+
+def test_an_import_is_taken_back(elpis: Elpis, bundle: Path) -> None:
+    elpis("import", "--undo", "--yes", code=1)
+    elpis("import", bundle)
+    listed = elpis("list", "--json").json
+    planned = elpis("import", "--undo", "--dry-run", "--json").json
+    assert [item["id"] for item in planned["removed"]] == [item["id"] for item in listed]
+    assert elpis("list", "--json").json == listed
+    elpis("import", "--undo", code=2)
+    done = elpis("import", "--undo", planned["import"][:8], "--yes", "--json").json
+    assert list(done) == ["import", "time", "removed", "kept"] and not done["kept"]
+    assert elpis("list", "--json").json == []
+    assert elpis("import", bundle, "--json").json["documents"]
+    elpis("import", "--undo", "x", bundle, code=2)
+    elpis("import", code=2)
+
+
+def test_search_is_narrowed_by_type_date_and_author(elpis: Elpis, tmp_path: Path) -> None:
+    for name, date, author in (("a", "2024-03-15", "Dr Martin"), ("b", "2023-01-02", "Dr Durand")):
+        (tmp_path / f"{name}.txt").write_text(f"bilan {name}")
+        elpis("add", "--file", tmp_path / f"{name}.txt", "--title", f"bilan {name}", "--date", date, "--author", author)
+    titles = lambda *words: [item["title"] for item in elpis("search", *words, "--json").json]
+    assert titles("bil") == ["bilan a", "bilan b"]
+    assert titles("bil", "--from", "2024") == ["bilan a"] and titles("--to", "2023-06") == ["bilan b"]
+    assert titles("--author", "dura") == ["bilan b"] and titles("bil", "--type", "x") == []
+    elpis("search", code=2)
+    elpis("search", "bil", "--from", "hier", code=1)
+
+
+def test_any_file_is_kept_when_asked(elpis: Elpis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "2024-03-15_radio.xyz"
+    path.write_bytes(bytes(range(250)) * 9)
+    assert elpis("import", path, "--json", code=1).json["skipped"]
+    (kept,) = elpis("import", path, "--keep-others", "--json").json["documents"]
+    assert (kept["title"], kept["date"], kept["attachments"][0]["size"]) == ("radio", "2024-03-15", 2250)
+    other = tmp_path / "note.xyz"
+    other.write_bytes(bytes(range(240)) * 9)
+    answers = iter(["y\n", "Ma note\n", "2023-05\n", "Moi\n"])
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
+    monkeypatch.setattr(asking, "_line", lambda _prompt: next(answers))
+    (asked,) = elpis("import", other, "--json").json["documents"]
+    assert (asked["title"], asked["date"], asked["author"]) == ("Ma note", "2023-05", "Moi")
+
+
+def test_the_ins_of_the_holder_is_kept_and_compared(elpis: Elpis, tmp_path: Path) -> None:
+    elpis("amend", "holder", "--set", "ins=284047599900134", code=1)
+    elpis("amend", "holder", "--set", "name=x", code=2)
+    done = elpis("amend", "holder", "--set", "ins=2 84 04 75 999 001 33", "--json").json
+    assert done["changes"] == {"ins": "284047599900133"}
+    other = json.loads(json.dumps(BUNDLE))
+    patient = next(item["resource"] for item in other["entry"] if item["resource"]["resourceType"] == "Patient")
+    patient["identifier"] = [{"system": "urn:oid:1.2.250.1.213.1.4.8", "value": "185057800608491"}]
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(other))
+    (skipped,) = elpis("import", path, "--json", code=1).json["skipped"]
+    assert "INS" in skipped["why"]
+
+
 def test_a_file_about_somebody_else_waits_for_a_word(elpis: Elpis, tmp_path: Path) -> None:
     other = json.loads(json.dumps(BUNDLE).replace("Martin", "Lefebvre").replace("1980-02-03", "1931-12-24"))
     path = tmp_path / "other.json"

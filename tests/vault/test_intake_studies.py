@@ -24,9 +24,8 @@ def image(number: int, *, study: str = STUDY, series: str = "1", title: str = "S
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid(
-        entropy_srcs=[study, series, str(number)]
-    )
+    unique = generate_uid(entropy_srcs=[study, series, str(number)])
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = unique
     made.StudyInstanceUID = study
     made.SeriesInstanceUID = generate_uid(entropy_srcs=[study, series])
     made.Modality, made.StudyDescription, made.SeriesDescription = "CT", title, f"série {series}"

@@ -389,3 +389,60 @@ def test_a_failed_part_does_not_poison_the_transaction_but_a_failed_inner_transa
     inner = pytest.raises(KeyError)
     with pytest.raises(StorageFailed), vault.store.transaction(), inner, vault.store.transaction():
         raise KeyError
+
+
+@pytest.fixture
+def shelf(vault: Vault) -> Vault:
+    vault.add_many(
+        (Document(title=title, date=date, author=author, type_code=kind, text="bilan sanguin"), {})
+        for title, date, author, kind in (
+            ("A", "2024-03-15T23:30:00-05:00", "Dr Élodie Martin-Dupont", "11502-2"),
+            ("B", "2024-03-15", "Dr Paul Œuvrard", "11502-2"),
+            ("C", "2024-03", "Dr Paul Œuvrard", "34112-3"),
+            ("D", "2023-12-31T23:59:59+02:00", "Laboratoire Dupont", "11502-2"),
+            ("E", "", "Dr Paul Œuvrard", "34112-3"),
+        )
+    )
+    return vault
+
+
+@pytest.mark.parametrize(
+    ("wanted", "titles"),
+    [
+        ({}, "EABCD"),
+        ({"type_code": "11502-2"}, "ABD"),
+        ({"author": "dupont"}, "AD"),
+        ({"author": "elodie dup"}, "A"),
+        ({"author": "oeuv"}, "EBC"),
+        ({"since": "2024"}, "ABC"),
+        ({"until": "2023"}, "D"),
+        ({"since": "2024-03-15", "until": "2024-03-15"}, "AB"),
+        ({"since": "2024-03", "until": "2024-03"}, "ABC"),
+        ({"since": "2023-12-31", "until": "2023-12-31", "author": "labo", "type_code": "11502-2"}, "D"),
+        ({"until": "2024-03-14"}, "CD"),
+        ({"author": "nobody"}, ""),
+        ({"type_code": "x"}, ""),
+    ],
+)
+@pytest.mark.parametrize("asked", ["bil", ""])
+def test_search_is_narrowed(shelf: Vault, wanted: dict[str, str], titles: str, asked: str) -> None:
+    found = shelf.search(asked, **wanted)
+    assert "".join(hit.summary.title for hit in found) == (titles if asked or wanted else "")
+    assert not shelf.search("absent", **wanted)
+
+
+def test_narrowing_never_loses_what_is_far_behind(vault: Vault) -> None:
+    """The author asked for stands in every text, and wrote one old document."""
+    vault.add_many(
+        (Document(title=f"{number}", date=f"2020-01-{1 + number % 28:02}", author="Autre", text="vu par Rare"), {})
+        for number in range(300)
+    )
+    old = vault.add(Document(title="vieux", date="1999-05-05", author="Rare"))
+    assert [hit.summary.id for hit in vault.search("", author="rare", limit=3)] == [old]
+    assert [hit.summary.id for hit in vault.search("vu", author="rare", limit=3)] == []
+
+
+@pytest.mark.parametrize("date", ["15/03/2024", "2024-13", "20240315", "2024-03-15T10:00", "2024-02-30", "0000"])
+def test_a_search_by_what_is_no_day_is_refused(vault: Vault, date: str) -> None:
+    with pytest.raises(InputRefused):
+        vault.search("x", since=date)

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tui import render, shapes
+from tui.asking import UsageError
 from tui.language import _, ngettext
 from tui.session import Session, Verb, rfc3339
 
@@ -43,13 +44,31 @@ def _list(session: Session) -> int:
 
 
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="+", metavar=_("WORD"), help=_("words or beginnings of words"))
+    parser.add_argument("words", nargs="*", metavar=_("WORD"), help=_("words or beginnings of words"))
+    parser.add_argument("--type", default="", metavar=_("CODE"), help=_("only documents of this type"))
+    parser.add_argument(
+        "--from", dest="since", default="", metavar=_("DATE"), help=_("only documents of this day or later")
+    )
+    parser.add_argument(
+        "--to", dest="until", default="", metavar=_("DATE"), help=_("only documents of this day or earlier")
+    )
+    parser.add_argument("--author", default="", metavar=_("NAME"), help=_("only what this person wrote"))
     parser.add_argument("--limit", type=int, default=50, metavar="N", help=_("at most N documents"))
 
 
 def _search(session: Session) -> int:
+    args = session.args
+    if not (args.words or args.type or args.since or args.until or args.author):
+        raise UsageError(_("Say which words, or --type, --from, --to, --author."))
     with session.vault() as vault:
-        hits = vault.search(" ".join(session.args.words), limit=session.args.limit)
+        hits = vault.search(
+            " ".join(args.words),
+            limit=args.limit,
+            type_code=args.type,
+            since=args.since,
+            until=args.until,
+            author=args.author,
+        )
     data = [{**shapes.summary(hit.summary), "snippet": re.sub("[\x02\x03]", "", hit.snippet)} for hit in hits]
     lines = []
     for hit in hits:

@@ -56,6 +56,31 @@ class Listener(Protocol):
     def changed(self, document_id: str, epoch: int, change: Change, author: str, time: int, *, own: bool) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search is narrowed to. `since` and `until` are a year, a month or a day, both included; `author` the
+    beginnings of words of who wrote it."""
+
+    type_code: str = ""
+    since: str = ""
+    until: str = ""
+    author: str = ""
+
+    def fits(self, summary: Summary) -> bool:
+        """The day as it is written decides, whatever the time zone; what has no date is in no range."""
+        if self.since and summary.date[: len(self.since)] < self.since:
+            return False
+        if self.until and not "" < summary.date[: len(self.until)] <= self.until:
+            return False
+        if not self.author:
+            return True
+        named = words.fold(summary.author).split()
+        return all(any(name.startswith(word) for name in named) for word in words.fold(self.author).split())
+
+
+ANYTHING = Wanted()
+
+
 class Documents:
     """Documents by their id (32 hex characters)."""
 
@@ -340,19 +365,49 @@ class Documents:
         sql = f"SELECT {_SUMMARY} FROM document {where} ORDER BY place DESC LIMIT ?"
         return [_summary(row) for row in self._store.rows(sql, (*params, limit))]
 
-    def search(self, text: str, limit: int) -> list[tuple[Summary, str]]:
-        """(summary, readable text) of the newest documents that hold every word."""
-        asked = words.query(text)
-        if not asked:
+    def search(self, text: str, limit: int, wanted: Wanted = ANYTHING) -> list[tuple[Summary, str]]:
+        """(summary, readable text) of the newest documents that hold every word and are as wanted."""
+        # Who wrote a document stands among its words: asking for them too leaves few to look at.
+        asked = words.query(f"{text} {wanted.author}")
+        if not asked and wanted == ANYTHING:
             return []
-        # The rowid is the place in the timeline: the newest come first without any sorting.
+        found: list[Summary] = []
+        first, before = timeline.range_places(wanted.since, wanted.until)
+        # What only a summary tells is looked for in longer pages.
+        size = limit if wanted == ANYTHING else max(limit, _LOOKED_THROUGH)
+        while len(found) < limit:
+            page = self._matching(asked, wanted.type_code, first, before, size)
+            found += [summary for summary in page if wanted.fits(summary)]
+            if len(page) < size:
+                break
+            before = page[-1].place
+        return [(summary, readable(self.flat(summary.id))) for summary in found[:limit]]
+
+    def _matching(self, asked: str, type_code: str, first: int, before: int, limit: int) -> list[Summary]:
+        """Documents from a place up to another, newest first. The index's rowid is the place: nothing is sorted."""
+        params: list[Any] = [first, before]
+        if type_code:
+            # From the documents of the type, in their order, to whether the index has them.
+            choice = "SELECT place FROM document WHERE place >= ? AND place < ? AND type_code = ?"
+            params.append(type_code)
+            if asked:
+                choice += " AND place IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid >= ? AND rowid < ?)"
+                params += [asked, first, before]
+            choice += " ORDER BY place DESC LIMIT ?"
+        elif asked:
+            choice = (
+                "SELECT rowid AS place FROM search WHERE rowid >= ? AND rowid < ? AND search MATCH ?"
+                " ORDER BY rowid DESC LIMIT ?"
+            )
+            params.append(asked)
+        else:
+            choice = "SELECT place FROM document WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?"
         rows = self._store.rows(
-            f"SELECT {_SUMMARY}, content.state FROM (SELECT rowid AS found FROM search WHERE search MATCH ?"
-            " ORDER BY rowid DESC LIMIT ?) JOIN document ON document.place = found"
-            " JOIN content ON content.document = document.number ORDER BY document.place DESC",
-            (asked, limit),
+            f"SELECT {_SUMMARY} FROM ({choice}) AS chosen JOIN document ON document.place = chosen.place"
+            " ORDER BY document.place DESC",
+            (*params, limit),
         )
-        return [(_summary(row), readable(json.loads(row[-1]))) for row in rows]
+        return [_summary(row) for row in rows]
 
     def holding(self, kind: str) -> Iterator[tuple[Summary, State]]:
         """Every document with entries of this kind, newest first, with its state."""
@@ -441,6 +496,7 @@ def _columns(state: State) -> tuple[str, ...]:
 
 
 _SHOWN = ("media_type", "size", "name")
+_LOOKED_THROUGH = 500
 _NONE = dict.fromkeys(SECTION_ENTRY, 0)
 
 

@@ -30,6 +30,27 @@ def year_places(year: str) -> tuple[int, int]:
     return (max(0, first) << TIE_BITS, end << TIE_BITS)
 
 
+def range_places(since: str, until: str) -> tuple[int, int]:
+    """(first, end) places among which everything dated from one partial date to another stands, both included."""
+    margin = _OFFSET_HOURS * 3600
+    first = max(0, _seconds(since, 0) - margin) << TIE_BITS if since else 0
+    if not until:
+        return first, 1 << 62
+    days = {4: 366, 7: 31}.get(len(until), 1)
+    return first, (_seconds(until, 0) + days * 86_400 + margin) << TIE_BITS
+
+
+def is_partial(date: str) -> bool:
+    """Whether this is a year, a month or a day that can be searched by."""
+    if not _PARTIAL.fullmatch(date):
+        return False
+    try:
+        datetime.fromisoformat(f"{date}-01-01"[:10] if len(date) == 4 else f"{date}-01"[:10])
+    except ValueError:
+        return False
+    return True
+
+
 def _seconds(date: str, added: int) -> int:
     try:
         partial = _PARTIAL.fullmatch(date)
