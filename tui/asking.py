@@ -55,11 +55,6 @@ def typed_name(name: str, warning: str) -> bool:
     return " ".join(answer.casefold().split()) == " ".join(name.casefold().split())
 
 
-def line(question: str) -> str:
-    """What the person types."""
-    return _line(question).strip()
-
-
 def agrees(question: str) -> bool:
     """Whether the person answered yes."""
     return _line(question + " " + _("[y/N] ")).strip().casefold() in ("y", "yes", "o", "oui")

@@ -103,6 +103,8 @@ FACTS = (
     N_("its text was read from the picture by tesseract and may hold mistakes"),
     N_("an older version of FHIR ({version}): read as far as it is the same, and kept whole"),
     N_("others were given access to it"), N_("something was added to it since"),
+    N_("your other devices have it"), N_("the holder's other devices have this document"),
+    N_("It stays: they would not forget."),
     N_("there is no import to take back"), N_("no import {text}"),
     N_("names nobody: taken for the holder's"),
     N_("has the identifier of another document with other content: both are kept"),

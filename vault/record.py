@@ -236,7 +236,7 @@ class Record:
                 yield summary, entry
 
     def remove(self, document_ids: Sequence[str]) -> None:
-        """Takes documents out for good, their files too. InputRefused for one that others were given access to."""
+        """Takes documents out for good, their files too. InputRefused for one that others, or other devices, have."""
         files: Written = []
         with self.store.wiping():
             for document_id in document_ids:
@@ -329,6 +329,8 @@ class Record:
     def _need_own(self, document_id: str) -> None:
         if self.documents.replica(document_id).epoch:
             raise InputRefused("others were given access to this document", hint="It stays, as a record of that.")
+        if self.documents.listener is not None:
+            raise InputRefused("the holder's other devices have this document", hint="It stays: they would not forget.")
 
     def _need_entry(self, document_id: str, entry_id: str) -> None:
         if entry_id not in self.documents.flat(document_id)["entries"]:

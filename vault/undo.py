@@ -38,15 +38,23 @@ def undo_import(vault: Vault, import_id: str = "", *, dry_run: bool = False) -> 
     kept = []
     for document_id in found.documents:
         title = vault.documents.state(document_id).title
-        if vault.untouched(document_id):
-            removed.append((document_id, title))
-        else:
-            granted = vault.documents.epoch(document_id)
-            why = "others were given access to it" if granted else "something was added to it since"
+        why = _reason(vault, document_id)
+        if why:
             kept.append(Kept(document_id, title, why))
+        else:
+            removed.append((document_id, title))
     if not dry_run and removed:
         vault.remove([document_id for document_id, _ in removed])
     return Undone(found.id, found.time, tuple(removed), tuple(kept))
+
+
+def _reason(vault: Vault, document_id: str) -> str:
+    """Why a document cannot go; "" when it can."""
+    if vault.documents.epoch(document_id):
+        return "others were given access to it"
+    if not vault.untouched(document_id):
+        return "something was added to it since"
+    return "your other devices have it" if vault.telling.active else ""
 
 
 def _import(vault: Vault, import_id: str) -> Import:

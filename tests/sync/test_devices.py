@@ -13,7 +13,12 @@ from sync.pairing import Guest, Host
 from tests.conftest import PASSPHRASE
 from tests.household import Household, letter, seen
 from vault import Document, Vault
-from vault.errors import NotFound, UnlockFailed, VerificationFailed
+from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
+from vault.intake import import_files
+from vault.undo import undo_import
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+INS = "284047599900133"
 
 
 @pytest.fixture
@@ -67,6 +72,16 @@ class Test_a_new_device:
         for table in ("told", "dirty", "envelope", "edition", "home_file"):
             assert household.holder.store.row(f"SELECT count(*) FROM {table}") == (0,)
 
+    def test_an_import_is_taken_back_only_while_one_device_has_it(self, household: Household) -> None:
+        holder = household.holder
+        import_files(holder, [FIXTURES / "pdf_own"])
+        household.add_device()
+        done = undo_import(holder)
+        assert not done.removed and {item.why for item in done.kept} == {"your other devices have it"}
+        with pytest.raises(InputRefused):
+            holder.remove([holder.documents.ids()[0]])
+        assert alike(household)
+
     def test_the_wrong_number_ends_the_meeting(self, household: Household) -> None:
         host = Host(household.holder, household.exchange, household.relay.factory)
         guest = Guest(host.begin().print(), "x", household.relay.factory)
@@ -105,6 +120,15 @@ class Test_together:
         (conflict,) = holder.read(section).conflicts
         assert {side[0] for side in conflict.sides} == {"2", "3"}
         assert holder.count() == 3
+
+    def test_the_number_that_tells_persons_apart_is_told(self, household: Household) -> None:
+        phone, _ = household.add_device()
+        household.holder.set_ins(INS)
+        household.settle()
+        assert phone.holder_ins == INS
+        household.holder.set_ins("")
+        household.settle()
+        assert phone.holder_ins == ""
 
     def test_both_make_the_same_section(self, household: Household) -> None:
         phone, _ = household.add_device()
