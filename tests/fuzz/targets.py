@@ -28,7 +28,7 @@ from tui.vector_formats import FORMATS
 from tui.vectors import Given
 from vault import authority, certificate, channel, chunk, deposit, encoding, grant, identity, log, opening, roster
 from vault.errors import Malformed
-from vault.primitives import hash32, pad, seal_box, unpad
+from vault.primitives import SUITE, hash32, pad, seal_box, unpad
 from vault.shape import check_state, to_document
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -183,7 +183,8 @@ def _run_deposit(data: bytes) -> None:
 def _entry(rng: Random) -> bytes:
     told = _statement(rng, "opening-statement", make_openings.statement_fields(), DOCTOR.sign)
     padded = pad(told) if rng.random() < 0.9 else mutate(rng, pad(told), [told])
-    return make_openings.request(seal_fixed(fixed("fuzz"), HOLDER.box.public, padded)[: opening.MAX_STATEMENT])
+    sealed = bytes([SUITE]) + seal_fixed(fixed("fuzz"), HOLDER.box.public, padded)
+    return make_openings.request(sealed[: opening.MAX_STATEMENT])
 
 
 def _run_entry(entry: bytes) -> None:

@@ -413,7 +413,7 @@ def at_work(elpis: Elpis, folder: Path, then: str) -> subprocess.Popen[str]:
     started = subprocess.Popen(
         [sys.executable, "-m", "tui.cli", "list", "--vault", str(elpis.vault)],
         env=environment(ELPIS_PASSPHRASE_COMMAND=command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     end = time.monotonic() + 20
     while not marker.exists() and time.monotonic() < end:

@@ -188,7 +188,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_grows_while_it_is_read_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.write_bytes(bytes(WORTH_THREADS + 1))
+    source.write_bytes(bytes(8 * WORTH_THREADS))  # more than is read ahead
     grown = False
 
     def grow(done: int, total: int) -> None:

@@ -64,24 +64,25 @@ def test_each_share_has_a_page_that_tells_nothing_of_the_others() -> None:
 def test_the_code_holds_the_words(share: bool) -> None:
     """What is drawn is what segno makes of the words: every module is looked at in the picture of the page."""
     sheet = divided()[0] if share else whole("fr")
-    page = pdf([sheet], "fr")[0].render(scale=4).to_numpy()
+    picture = pdf([sheet], "fr")[0].render(scale=4).to_pil().convert("L")
+    right = picture.crop((picture.width // 2, 0, picture.width, picture.height // 2))
+    width, height = right.size
+    grey = right.tobytes()
+    dark = [[shade < 128 for shade in grey[y * width : (y + 1) * width]] for y in range(height)]
     matrix = [list(row) for row in segno.make_qr(" ".join(sheet.words), error="m").matrix_iter(border=0)]
-    dark = page[:, page.shape[1] // 2 :, 0] < 128
-    rows = [y for y in range(page.shape[0] // 2) if dark[y, -800:].any()]
     # The heading's rule is above the code: the code begins at the first row of its finder pattern.
-    found = find(dark, len(matrix), rows)
-    assert found is not None
-    top, left, step = found
+    top, left, step = find(dark, len(matrix))
     for y, line in enumerate(matrix):
         for x, module in enumerate(line):
-            assert dark[int(top + (y + 0.5) * step), int(left + (x + 0.5) * step)] == bool(module), (x, y)
+            assert dark[int(top + (y + 0.5) * step)][int(left + (x + 0.5) * step)] == bool(module), (x, y)
 
 
-def find(dark, modules: int, rows: list[int]):  # type: ignore[no-untyped-def]
+def find(dark: list[list[bool]], modules: int) -> tuple[int, int, float]:
     """(top, left, pixels a module) of the largest square of ink on the upper right."""
-    rule = next(y for y in rows if dark[y].sum() > dark.shape[1] * 0.8)
+    rows = [y for y, row in enumerate(dark) if any(row[-800:])]
+    rule = next(y for y in rows if sum(dark[y]) > len(dark[y]) * 0.8)
     ink = [y for y in rows if y > rule + 12]
-    columns = [x for x in range(dark.shape[1]) if dark[ink[0] : ink[0] + 8, x].any()]
+    columns = [x for x in range(len(dark[0])) if any(row[x] for row in dark[ink[0] : ink[0] + 8])]
     top = ink[0]
     left, right = min(columns), max(columns)
     return top, left, (right - left + 1) / modules
