@@ -346,6 +346,7 @@ def _furnish(store: Store, vault_id: bytes, about: Mapping[str, str], kit: Recov
 
 def _take_up_again(store: Store, head: Head) -> None:
     """A copy was put back: no replica may be written under an actor that may have gone on elsewhere."""
+    store.check()
     with store.transaction():
         store.run("UPDATE replica SET actor = randomblob(16)")
         store.run("UPDATE mailbox SET branch = NULL")

@@ -79,7 +79,9 @@ class Store:
                     connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
                 for setting in _SETTINGS:
                     connection.execute(setting)
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if tables == 0 and not create:
+                    raise StorageFailed("the database has lost all that was in it")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
             store = cls(connection, path)
@@ -214,6 +216,12 @@ class Store:
         self._depth = 1
         self._failed = False
         return int(self._connection.total_changes)
+
+    def check(self) -> None:
+        """StorageFailed unless every table and index is whole. Reads all of it."""
+        found = self.rows("PRAGMA quick_check(1)")
+        if found != [("ok",)] or self.row("PRAGMA foreign_key_check") is not None:
+            raise StorageFailed("the database is damaged")
 
     def _upgrade(self) -> None:
         """Applies the schema files that this store has not seen. A store with data is copied aside first."""
