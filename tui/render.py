@@ -35,6 +35,11 @@ SECTIONS = {
     "immunizations": N_("immunizations"),
     "results": N_("results"),
     "vitals": N_("measurements"),
+    "procedures": N_("procedures"),
+    "family": N_("family history"),
+    "directives": N_("directives"),
+    "trusted": N_("person of trust"),
+    "contacts": N_("contacts"),
 }
 ENTRY_NAMES = {
     "medication": N_("Treatments"),
@@ -45,6 +50,8 @@ ENTRY_NAMES = {
     "vital": N_("Measurements"),
     "procedure": N_("Procedures"),
     "directive": N_("Directives"),
+    "trusted_person": N_("Person of trust"),
+    "contact": N_("Contacts"),
     "device": N_("Devices"),
     "family_history": N_("Family history"),
     "social_history": N_("Way of life"),
@@ -200,6 +207,7 @@ def entry_line(entry: Entry) -> str:
     if entry.text("range"):
         parts.append(_("usual {range}").format(range=clean(entry.text("range"))))
     parts += [clean(entry.text(name)) for name in ("interpretation", "reaction", "severity", "criticality", "lot")]
+    parts.append(clean(entry.text("performer")))
     parts += [period(entry.text("start"), entry.text("end")), clean(entry.text("note"))]
     return ", ".join(filter(None, parts)) + f"  [{entry.id[:8]}]"
 
@@ -361,6 +369,9 @@ def counted(counts: Mapping[str, int]) -> str:
         "immunizations": ngettext("{n} immunization", "{n} immunizations", counts.get("immunizations", 0)),
         "results": ngettext("{n} result", "{n} results", counts.get("results", 0)),
         "vitals": ngettext("{n} measurement", "{n} measurements", counts.get("vitals", 0)),
+        "procedures": ngettext("{n} procedure", "{n} procedures", counts.get("procedures", 0)),
+        "directives": ngettext("{n} directive", "{n} directives", counts.get("directives", 0)),
+        "contacts": ngettext("{n} contact", "{n} contacts", counts.get("contacts", 0)),
     }
     return ", ".join(text.format(n=counts[name]) for name, text in names.items() if counts.get(name))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.session import rfc3339
+from vault.document import SECTION_ENTRY
 
 if TYPE_CHECKING:
     from vault.document import Attachment, Document
@@ -29,10 +30,7 @@ def summary(item: Any) -> Shape:
         "date": item.date,
         "author": item.author,
         "confidentiality": item.confidentiality,
-        "entries": {
-            name: counts.get(name, 0)
-            for name in ("medications", "allergies", "conditions", "immunizations", "results", "vitals")
-        },
+        "entries": {name: counts.get(name, 0) for name in SECTION_ENTRY},
         "attachments": [attachment(file) for file in item.attachments],
     }
 

@@ -20,6 +20,11 @@ SECTION_ENTRY = {
     "immunizations": "immunization",
     "results": "result",
     "vitals": "vital",
+    "procedures": "procedure",
+    "family": "family_history",
+    "directives": "directive",
+    "trusted": "trusted_person",
+    "contacts": "contact",
 }
 ENTRY_SECTION = {entry: section for section, entry in SECTION_ENTRY.items()}
 # How a new section is called, in the language of its vault.
@@ -27,15 +32,20 @@ SECTION_TITLES = {
     "fr": {
         "medications": "Traitements", "allergies": "Allergies", "conditions": "Problèmes de santé",
         "immunizations": "Vaccinations", "results": "Résultats", "vitals": "Mesures",
+        "procedures": "Actes et opérations",
+        "family": "Antécédents familiaux", "directives": "Directives anticipées", "trusted": "Personne de confiance",
+        "contacts": "Contacts",
     },
     "en": {
         "medications": "Medications", "allergies": "Allergies", "conditions": "Conditions",
-        "immunizations": "Immunizations", "results": "Results", "vitals": "Measurements",
+        "immunizations": "Immunizations", "results": "Results", "vitals": "Measurements", "procedures": "Procedures",
+        "family": "Family history", "directives": "Advance directives", "trusted": "Person of trust",
+        "contacts": "Contacts",
     },
 }  # fmt: skip
 DOCUMENT_KINDS = (CLINICAL, *SECTION_ENTRY)
 # Entry kinds that have no section of their own yet are kept too: nothing that was read is thrown away.
-ENTRY_KINDS = (*ENTRY_SECTION, "procedure", "directive", "device", "family_history", "social_history", "note")
+ENTRY_KINDS = (*ENTRY_SECTION, "device", "social_history", "note")
 
 # The fields that an entry may carry besides its kind; all optional, all text unless said otherwise.
 #   label          what a person reads ("BISOPROLOL 2,5 mg")       code, system  the source's code and its OID or URI
@@ -45,6 +55,7 @@ ENTRY_KINDS = (*ENTRY_SECTION, "procedure", "directive", "device", "family_histo
 #   value, unit    of a result or vital; decimals stay text        range         reference range, text
 #   interpretation H, L, N, A, ... as in the source                 reaction, severity, criticality   of an allergy
 #   lot, dose_number, performer                                     of an immunization
+#   value          of a trusted_person or contact: how they are reached; performer: who they are to the holder
 #   note           free text                                        author        who stated it, as shown
 ENTRY_FIELDS = (
     "label", "code", "system", "substance", "dose", "start", "end", "status", "negated", "value", "unit", "range",

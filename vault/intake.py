@@ -244,14 +244,14 @@ class _Intake:
         """One document of a file: known, or added."""
         warnings = [*read.warnings, *said]
         document, files = read.document, dict[str, bytes | Path](read.files)
-        if read.format == "dicom" and not files:
+        if document.attachments and not files:  # a study of images, which wait outside
             files = {item.sha256: self._objects[item.sha256] for item in document.attachments}
         known = self._vault.find_source(document.source_id) or own_document(self._vault, document.source_id)
         if known is not None and not same_document(self._vault.read(known), read):
             # One identifier on two different documents happens (copied templates): nothing is dropped for it.
             document = replace(document, source_id=f"{document.source_id}#{fingerprint(read)}")
             known = self._vault.find_source(document.source_id)
-            if read.format != "dicom":
+            if not document.source_id.startswith("dicom:"):
                 warnings.append("has the identifier of another document with other content: both are kept")
         if known is not None:
             report.duplicates.append(Duplicate(name, known))

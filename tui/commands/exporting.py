@@ -18,6 +18,7 @@ from tui.session import Session, Verb
 if TYPE_CHECKING:
     from vault import Attachment, Document, Vault
     from vault.exporters.archive import Written
+    from vault.review.profile import Fact
 
 WHOLE = {
     "archive": N_("everything in one zip: original files, summary, an index for any browser"),
@@ -115,8 +116,17 @@ def _ips(vault: Vault, target: IO[bytes]) -> None:
 def _summary(vault: Vault, target: IO[bytes]) -> None:
     from vault.exporters.printed import Contact, summary
 
-    contacts = [Contact(person.name, render.role(person.role)) for person in vault.people.list()]
-    summary(target, _page(vault), _profile(vault), contacts)
+    profile = _profile(vault)
+    named = [*profile.facts["trusted_person"], *profile.facts["contact"]]
+    contacts = [Contact(fact.label, _reached(fact)) for fact in named if not fact.negated]
+    contacts += [Contact(person.name, render.role(person.role)) for person in vault.people.list()]
+    summary(target, _page(vault), profile, contacts)
+
+
+def _reached(fact: Fact) -> str:
+    """Who somebody is to the holder, and how they are reached."""
+    known = [_("person of trust")] if fact.kind == "trusted_person" else []
+    return ", ".join([*known, *(str(fact.fields[name]) for name in ("performer", "value") if fact.fields.get(name))])
 
 
 def _preop(vault: Vault, target: IO[bytes]) -> None:
@@ -139,7 +149,7 @@ def _holder(vault: Vault) -> Any:
 
 
 def _profile(vault: Vault) -> Any:
-    from tui.commands.reviewing import gather
+    from tui.overview import gather
     from vault.review.profile import profile
 
     return profile(gather(vault), on=date.fromtimestamp(vault.clock()))

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 PRESETS = {
     "medications": ("medications",),
     "emergency": ("allergies", "medications", "conditions"),
-    "profile": ("allergies", "medications", "conditions", "immunizations", "results", "vitals"),
-}
+    "profile": (
+        "allergies", "medications", "conditions", "immunizations", "results", "vitals", "procedures", "family",
+        "directives", "trusted", "contacts",
+    ),
+}  # fmt: skip
 
 
 def _grant_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,34 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui import files, render, shapes
-from tui.language import N_, _, language, ngettext
+from tui.language import _, language
+from tui.overview import calendar_lines, contradiction_text, exam_line, fact_line, gather, series_line, since
 from tui.session import Session, Verb
 
 if TYPE_CHECKING:
-    from vault import Vault
     from vault.review.conflicts import Contradiction
     from vault.review.exams import Exam
     from vault.review.mentioned import Mentioned
     from vault.review.profile import Fact, Profile, Series
-
-KINDS = ("medication", "allergy", "condition", "immunization", "procedure", "family_history", "directive", "device",
-         "social_history", "vital", "result")  # fmt: skip
-WHAT = {
-    "doses": N_("two doses of one treatment"),
-    "taken": N_("taken here, denied there"),
-    "stated": N_("affirmed here, denied there"),
-    "nothing": N_("“nothing known” beside something that is known"),
-}
-SHOWN_POINTS = 5
 
 
 def _day_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on", type=date.fromisoformat, metavar=_("DATE"), help=_("as of this day, not today"))
 
 
-def gather(vault: Vault) -> list[Any]:
-    """Every entry that a review looks at, with its document."""
-    return [row for kind in KINDS for row in vault.entries(kind)]
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    _day_argument(parser)
+    parser.add_argument("--plot", metavar=_("WORDS"), help=_("draw the measurements of this name over time"))
 
 
 def _profile(session: Session) -> int:
@@ -44,8 +34,26 @@ def _profile(session: Session) -> int:
     with session.vault() as vault:
         day = session.args.on or date.fromtimestamp(vault.clock())
         made = profile(gather(vault), on=day)
+    if session.args.plot is not None:
+        return _plots(session, made)
     session.give(_profile_shape(made), lambda: _profile_text(made, session.width))
     session.say(_("Not checked by a professional."))
+    return 0
+
+
+def _plots(session: Session, made: Profile) -> int:
+    """The series whose name holds these words, drawn."""
+    from tui import plot
+    from vault.terminology import fold
+
+    words = fold(session.args.plot).split()
+    found = [series for series in made.series if all(word in fold(series.label) for word in words)]
+    drawn = [(series, plot.plot(series, session.width)) for series in found]
+    blocks = ["\n".join([plot.heading(series), *lines]) for series, lines in drawn if lines]
+    session.give({"series": [_series_shape(series) for series in found]}, "\n\n".join(blocks))
+    if not blocks:
+        session.say(_("Nothing of this name was measured twice."))
+        return 1
     return 0
 
 
@@ -64,11 +72,14 @@ def _profile_shape(made: Profile) -> dict[str, Any]:
             {"disease": key, "name": disease_name(key, language()), "dates": [dose.day for dose in doses]}
             for key, doses in made.calendar().items()
         ],
-        "series": [
-            {"label": series.label, "unit": series.unit, "code": series.code, "kind": series.kind,
-             "points": [{"date": point.day, "value": point.value, "source": point.source} for point in series.points]}
-            for series in made.series
-        ],
+        "series": [_series_shape(series) for series in made.series],
+    }  # fmt: skip
+
+
+def _series_shape(series: Series) -> dict[str, Any]:
+    return {
+        "label": series.label, "unit": series.unit, "code": series.code, "kind": series.kind,
+        "points": [{"date": point.day, "value": point.value, "source": point.source} for point in series.points],
     }  # fmt: skip
 
 
@@ -80,46 +91,18 @@ def _fact_shape(fact: Fact) -> dict[str, Any]:
 
 
 def _profile_text(made: Profile, width: int) -> str:
-    from vault.review.profile import disease_name
-
     blocks = []
     if made.medications:
         blocks.append(_block(_("Treatments"), [render.medications(made.medications, width)]))
     for kind, facts in made.facts.items():
         if facts:
-            blocks.append(_block(_(render.ENTRY_NAMES[kind]), map(_fact_line, facts)))
+            blocks.append(_block(_(render.ENTRY_NAMES[kind]), map(fact_line, facts)))
     calendar = made.calendar()
     if calendar:
-        lines = []
-        for key, doses in calendar.items():
-            name = disease_name(key, language()) or _("Other vaccines")
-            days = [render.date(dose.day) or _("no date") for dose in doses]
-            if not key:
-                days = [f"{render.clean(dose.label)} ({day})" for dose, day in zip(doses, days, strict=True)]
-            lines.append(f"  {name}: {', '.join(days)}")
-        blocks.append(_block(_("Immunizations"), lines))
+        blocks.append(_block(_("Immunizations"), calendar_lines(calendar)))
     if made.series:
-        blocks.append(_block(_("Measurements and results"), map(_series_line, made.series)))
+        blocks.append(_block(_("Measurements and results"), map(series_line, made.series)))
     return "\n\n".join(blocks)
-
-
-def _fact_line(fact: Fact) -> str:
-    what = render.clean(fact.label) or render.clean(fact.code)
-    if fact.negated:
-        what = _("NO: {what}").format(what=what)
-    details = [render.clean(fact.fields.get(name)) for name in ("reaction", "severity", "criticality", "note")]
-    facts = [what, *details, render.period(fact.start, fact.end)]
-    if not fact.active and not fact.negated:
-        facts.append(_("over"))
-    return "  - " + ", ".join(filter(None, facts))
-
-
-def _series_line(series: Series) -> str:
-    shown = [f"{render.clean(point.value)} ({render.date(point.day[:10])})" for point in series.points[-SHOWN_POINTS:]]
-    before = len(series.points) - len(shown)
-    more = ngettext("{n} earlier", "{n} earlier", before).format(n=before) if before else ""
-    unit = f" [{render.clean(series.unit)}]" if series.unit else ""
-    return f"  - {render.clean(series.label)}{unit}: " + ", ".join(filter(None, (more, *shown)))
 
 
 def _review_arguments(parser: argparse.ArgumentParser) -> None:
@@ -161,11 +144,11 @@ def _review(session: Session) -> int:
         blocks.append(_mentioned_text(told, session.width))
     if lately is not None:
         data["lately"] = [_exam_shape(item) for item in lately]
-        blocks.append(_block(_("Done lately"), map(_exam_line, lately)) if lately else _("Not done lately."))
+        blocks.append(_block(_("Done lately"), map(exam_line, lately)) if lately else _("Not done lately."))
     if found:
-        blocks.append(_block(_("Said differently in two places"), (_contradiction_text(one, titles) for one in found)))
+        blocks.append(_block(_("Said differently in two places"), (contradiction_text(one, titles) for one in found)))
     if twice:
-        lines = (f"{_exam_line(item.newer)}\n    {_since(item.days)}: {_exam_line(item.older).strip(' -')}"
+        lines = (f"{exam_line(item.newer)}\n    {since(item.days)}: {exam_line(item.older).strip(' -')}"
                  for item in twice)  # fmt: skip
         blocks.append(_block(_("Done twice within a short time"), lines))
     session.give(data, "\n\n".join(blocks))
@@ -186,15 +169,6 @@ def _mentioned_text(told: Mentioned, width: int) -> str:
     return "\n\n".join(blocks)
 
 
-def _contradiction_text(item: Contradiction, titles: dict[str, str]) -> str:
-    lines = [f"  - {render.clean(item.label)}: {_(WHAT[item.what])}"]
-    for side in item.sides:
-        said = _("no") if side.negated else render.clean(side.value) or _("yes")
-        title = render.clean(titles.get(side.document, "")) or side.document[:8]
-        lines.append(f"      {said}: {title}, {render.date(side.date[:10]) or _('no date')}")
-    return "\n".join(lines)
-
-
 def _contradiction_shape(item: Contradiction) -> dict[str, Any]:
     sides = [
         {"document": side.document, "entry": side.entry, "date": side.date, "negated": side.negated,
@@ -208,19 +182,11 @@ def _exam_shape(exam: Exam) -> dict[str, Any]:
     return {"label": exam.label, "date": exam.day, "document": exam.document, "code": exam.code}
 
 
-def _exam_line(exam: Exam) -> str:
-    return "  - " + ", ".join(filter(None, (render.clean(exam.label), render.date(exam.day), exam.document[:8])))
-
-
-def _since(days: int) -> str:
-    return ngettext("{n} day after", "{n} days after", days).format(n=days)
-
-
 def _block(title: str, lines: Any) -> str:
     return "\n".join([title, *lines])
 
 
 VERBS = {
-    "profile": Verb(_day_argument, _profile),
+    "profile": Verb(_profile_arguments, _profile),
     "review": Verb(_review_arguments, _review),
 }

@@ -19,7 +19,7 @@ LABELS = {
     "label": N_("What"), "substance": N_("Active substance"), "dose": N_("Dose, as prescribed"),
     "start": N_("Since"), "end": N_("Until"), "reaction": N_("Reaction"), "severity": N_("Severity"),
     "value": N_("Value"), "unit": N_("Unit"), "range": N_("Usual range"), "lot": N_("Lot number"),
-    "performer": N_("Given by"), "note": N_("Note"),
+    "note": N_("Note"),
 }  # fmt: skip
 FIELDS = {
     "medication": ("label", "substance", "dose", "start", "end", "note"),
@@ -28,7 +28,21 @@ FIELDS = {
     "immunization": ("label", "start", "lot", "performer", "note"),
     "result": ("label", "value", "unit", "range", "start", "note"),
     "vital": ("label", "value", "unit", "start", "note"),
+    "procedure": ("label", "start", "performer", "note"),
+    "family_history": ("label", "performer", "start", "note"),
+    "directive": ("label", "start", "note"),
+    "trusted_person": ("label", "performer", "value", "note"),
+    "contact": ("label", "performer", "value", "note"),
 }
+# Fields that are called otherwise in some kinds.
+NAMED = {
+    ("immunization", "performer"): N_("Given by"), ("procedure", "performer"): N_("Done by"),
+    ("family_history", "performer"): N_("Who in the family"),
+    ("trusted_person", "performer"): N_("Who they are to you"),
+    ("contact", "performer"): N_("Who they are to you"), ("trusted_person", "value"): N_("Telephone, address"),
+    ("contact", "value"): N_("Telephone, address"), ("trusted_person", "label"): N_("Name"),
+    ("contact", "label"): N_("Name"),
+}  # fmt: skip
 OTHER = ("label", "value", "start", "end", "note")
 DATES = ("start", "end")
 
@@ -58,7 +72,7 @@ class EntryForm(Form[Mapping[str, Value]]):
             for name in self._names:
                 value = self._entry.text(name) if self._entry else ""
                 hint = _("day/month/year, or only the year") if name in DATES else ""
-                yield Field(_(LABELS[name]), id=name, value=value, hint=hint)
+                yield Field(_(NAMED.get((self._kind, name)) or LABELS[name]), id=name, value=value, hint=hint)
         if self._entry is not None and self._entry.text("author"):
             yield Plain(_("Stated by {author}").format(author=self._entry.text("author")), classes="dim")
 

@@ -39,6 +39,7 @@ class Timeline(HouseScreen[None]):
         Binding("slash", "search", show=False),
         Binding("p", "grant", show=False),
         Binding("j", "journal", show=False),
+        Binding("g", "glance", show=False),
         Binding("a", "add", show=False),
         Binding("i", "bring_in", show=False),
         Binding("d", "deposits", show=False),
@@ -73,6 +74,7 @@ class Timeline(HouseScreen[None]):
             Key("/", _("Search"), "search"),
             Key("P", _("Give access"), "grant"),
             Key("J", _("Journal"), "journal"),
+            Key("G", _("At a glance"), "glance"),
             Key("A", _("Add"), "add"),
             Key("I", _("Import"), "bring_in"),
             Key("L", _("Lock"), "app.lock"),
@@ -193,6 +195,11 @@ class Timeline(HouseScreen[None]):
         from tui.screens.journal import Journal
 
         self.app.push_screen(Journal())
+
+    def action_glance(self) -> None:
+        from tui.screens.glance import Glance
+
+        self.app.push_screen(Glance())
 
     def action_people(self) -> None:
         from tui.screens.people import PeopleScreen

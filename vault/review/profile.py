@@ -16,7 +16,10 @@ from vault.review.medications import Medication, Source, active, medication_list
 from vault.terminology import fold
 
 Rows = Iterable[tuple[Source, Entry]]
-_PLAIN_KINDS = ("allergy", "condition", "procedure", "family_history", "directive", "device", "social_history")
+_PLAIN_KINDS = (
+    "allergy", "condition", "procedure", "family_history", "directive", "trusted_person", "contact", "device",
+    "social_history",
+)  # fmt: skip
 _NUMBER = re.compile(r"[<>≤≥]?\s*(-?\d+(?:[.,]\d+)?)")
 
 # What a vaccine protects against, by words of its folded name or by its ATC code. One vaccine may have several.
