@@ -1,33 +1,34 @@
 """kill -9 while files are imported, and while two vaults exchange through a relay that dies too.
 
-Nothing acknowledged is lost, nothing is there twice or by halves, and the exchange goes on. ELPIS_KILLS says how many
-processes die in each test (20 unless told). The victims write a line after each thing that they were told is kept.
+Nothing acknowledged is lost, nothing is there twice or by halves, and the exchange goes on. How many processes die,
+tests/killing.py says. The victims write a line after each thing that they were told is kept.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sync.exchange import Exchange
-from tests.sync.conftest import ROOT, RunningRelay
+from tests.killing import ROOT, KilledRelay, Nursery, share
 from tests.vault.test_crash import consistent
 from vault import Vault
 from vault.intake import import_files
 
-KILLS = int(os.environ.get("ELPIS_KILLS", "20"))
 FILE = ROOT / "tests" / "fixtures" / "cda_fr_own" / "N3_VSM.xml"
-FILES = 40
+IMPORTS, EXCHANGES = share("import"), -(-share("exchange") // 3)
+FILES = 40 + 2 * IMPORTS
 
+LOADS = f"""
+{KilledRelay.LOADS}
+import automerge, itertools, json, lxml.etree, os, sqlcipher3, sys, time
+import sync.client, sync.exchange, vault.importers.cda, vault.intake, vault.vault
+"""
 OPEN = """
 import itertools, json, os, sys, time
 from pathlib import Path
@@ -47,6 +48,8 @@ for file in sorted(Path(rest[0]).iterdir()):
     report = import_files(vault, [file], about_someone_else=True, limited=False)
     say("imported", file.name, [d.id for d in report.documents] + [d.document for d in report.duplicates])
 say("done")
+while True:  # everything is there: what is left to die in is the looking for it
+    import_files(vault, sorted(Path(rest[0]).iterdir()), about_someone_else=True, limited=False)
 """
 HOLDER = """
 import sync.client
@@ -90,27 +93,17 @@ for number in itertools.count():
 """
 
 
-class Victim:
-    """A process that works on one vault until it is killed."""
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    with Nursery(LOADS) as made:
+        yield made
 
-    def __init__(self, script: str, vault: tuple[Path, bytes], *rest: object) -> None:
-        path, key = vault
-        command = [sys.executable, "-c", OPEN + script, str(path), key.hex(), *map(str, rest)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
-        )
 
-    def ready(self) -> None:
-        assert self.process.stdout is not None
-        assert json.loads(self.process.stdout.readline()) == ["ready"]
-
-    def kill(self) -> list[list[object]]:
-        """What it was told is kept, before it died."""
-        self.process.kill()
-        with self.process as done:
-            assert done.stdout is not None
-            lines = done.stdout.read().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+@pytest.fixture
+def relay(nursery: Nursery, tmp_path: Path) -> Iterator[KilledRelay]:
+    running = KilledRelay(nursery, tmp_path / "relay.db").start()
+    yield running
+    running.close()
 
 
 def closed(vault: Vault) -> tuple[Path, bytes]:
@@ -119,10 +112,10 @@ def closed(vault: Vault) -> tuple[Path, bytes]:
     return place
 
 
-@pytest.mark.timeout(120 + 5 * KILLS)
-def test_kill_during_import(vault: Vault, passphrase: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(120 + 5 * IMPORTS)
+def test_kill_during_import(nursery: Nursery, vault: Vault, passphrase: str, tmp_path: Path) -> None:
     """Each file comes in whole or not at all, whenever its import dies; another import completes it."""
-    chooser = random.Random(KILLS)
+    chooser = random.Random(IMPORTS)
     source, whole = tmp_path / "files", FILE.read_text()
     source.mkdir()
     assert whole.count('extension="VAULT-4"') == 1
@@ -130,20 +123,22 @@ def test_kill_during_import(vault: Vault, passphrase: str, tmp_path: Path) -> No
         (source / f"{number:03}.xml").write_text(whole.replace("VAULT-4", f"VAULT-4.{number}"))
     place = closed(vault)
     told: dict[str, list[str]] = {}
-    for _ in range(max(1, KILLS // 2)):
-        victim = Victim(IMPORT, place, source)
-        victim.ready()
-        time.sleep(chooser.uniform(0, 0.5))
+    for turn in range(IMPORTS):
+        victim = nursery.victim(OPEN + IMPORT, place[0], place[1].hex(), source)
+        if turn == 0:
+            victim.until("imported")
+        time.sleep(chooser.uniform(0, 0.2))
         for what, *rest in victim.kill():
             if what == "imported":
-                name, ids = str(rest[0]), list(rest[1])  # type: ignore[call-overload]
+                name, ids = str(rest[0]), list(rest[1])
                 assert told.setdefault(name, ids) == ids, "the same file gave another document"
-        with Vault.unlock(place[0], passphrase) as opened:
-            for ids in told.values():
-                assert [len(opened.read(document).entries) > 0 for document in ids] == [True]
-            assert opened.count() <= FILES
-            consistent(opened)
-    assert told, "every victim died before it did anything"
+        if turn % 10 == 0 or turn == IMPORTS - 1:
+            with Vault.unlock(place[0], passphrase) as opened:
+                for ids in told.values():
+                    assert [len(opened.read(document).entries) > 0 for document in ids] == [True]
+                assert opened.count() <= FILES
+                consistent(opened)
+    assert nursery.killed == IMPORTS
     with Vault.unlock(place[0], passphrase) as opened:
         import_files(opened, [source], about_someone_else=True, limited=False)
         assert opened.count() == FILES
@@ -152,13 +147,17 @@ def test_kill_during_import(vault: Vault, passphrase: str, tmp_path: Path) -> No
         consistent(opened)
 
 
-@pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.timeout(120 + 10 * EXCHANGES)
 def test_kill_during_exchange(
-    vault_factory: Callable[..., Vault], relay: RunningRelay, passphrase: str, monkeypatch: pytest.MonkeyPatch
+    vault_factory: Callable[..., Vault],
+    nursery: Nursery,
+    relay: KilledRelay,
+    passphrase: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Holder, physician and relay die at random moments of writing, pushing and pulling."""
     monkeypatch.setattr("sync.client.BACKOFF", 0.01)
-    chooser = random.Random(KILLS)
+    chooser = random.Random(EXCHANGES)
     holder, physician = vault_factory(), vault_factory("doctor")
     section = holder.section("medications")
     with Exchange(holder) as mine, Exchange(physician) as theirs:
@@ -171,19 +170,22 @@ def test_kill_during_exchange(
         theirs.sync()
     places = closed(holder), closed(physician)
     told: list[list[object]] = []
-    for turn in range(-(-KILLS // 3)):
+    for turn in range(EXCHANGES):
         relay.again()
         pairs = zip((HOLDER, PHYSICIAN), places, strict=True)
-        victims = [Victim(script, place, section, turn) for script, place in pairs]
+        victims = [
+            nursery.victim(OPEN + script, path, key.hex(), section, turn, ready=False) for script, (path, key) in pairs
+        ]
         for victim in victims:
-            victim.ready()
+            # The first turn lasts, so that on a slow machine too everybody has done something.
+            victim.until("ready" if turn else "wrote")
         order: list[Callable[[], object]] = [lambda v=v: told.extend(v.kill()) for v in victims]  # type: ignore[misc]
         order.append(relay.kill)
         chooser.shuffle(order)
         for kill in order:
-            # The first turn lasts, so that on a slow machine too everybody has done something.
-            time.sleep(chooser.uniform(0, 0.35) if turn else 2.0)
+            time.sleep(chooser.uniform(0, 0.25))
             kill()
+    assert nursery.killed == 3 * EXCHANGES
     relay.again()
     with Vault.unlock(places[0][0], passphrase) as mine_, Vault.unlock(places[1][0], passphrase) as theirs_:
         judge(mine_, theirs_, section, told)
@@ -217,7 +219,7 @@ def judge(holder: Vault, physician: Vault, section: str, told: list[list[object]
         assert vault.store.row("PRAGMA integrity_check") == ("ok",)
 
 
-def test_the_judge_would_see_a_loss(vault_factory: Callable[..., Vault], relay: RunningRelay) -> None:
+def test_the_judge_would_see_a_loss(vault_factory: Callable[..., Vault], relay: KilledRelay) -> None:
     """Something acknowledged that is not there, or is there twice."""
     holder, physician = vault_factory(), vault_factory("doctor")
     section = holder.section("medications")

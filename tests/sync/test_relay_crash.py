@@ -1,6 +1,6 @@
 """kill -9 at random moments: what was acknowledged is there, the chain goes on, the clock does not go back.
 
-ELPIS_KILLS says how often; 20 by default.
+How often, tests/killing.py says.
 """
 
 from __future__ import annotations
@@ -9,20 +9,31 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from sync import wire
 from sync.client import RelayClient, RelayRefused, RelayUnreachable, Seen, follow
-from tests.sync.conftest import RunningRelay
+from tests.killing import KilledRelay, Nursery, share
 from vault.primitives import BoxKey, SigningKey
 
 Page = Callable[[bytes, bytes, int], tuple[list[wire.Message], wire.Checkpoint]]
-KILLS = int(os.environ.get("ELPIS_KILLS", "20"))
+KILLS = share("relay")
 
 
-def test_kill_loses_nothing_that_was_acknowledged(relay: RunningRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[KilledRelay]:
+    with Nursery(KilledRelay.LOADS) as nursery:
+        running = KilledRelay(nursery, tmp_path / "relay.db").start()
+        yield running
+        running.close()
+        assert nursery.killed == KILLS + 1
+
+
+@pytest.mark.timeout(120 + 4 * KILLS)
+def test_kill_loses_nothing_that_was_acknowledged(relay: KilledRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sync.client.BACKOFF", 0.001)
     setup = relay.client()
     key = setup.verify_key
@@ -70,7 +81,7 @@ def test_kill_loses_nothing_that_was_acknowledged(relay: RunningRelay, monkeypat
         threads = [threading.Thread(target=job, args=(client,)) for job, client in jobs]
         for thread in threads:
             thread.start()
-        time.sleep(chance.uniform(0.005, 0.2))
+        time.sleep(chance.uniform(0.005, 0.12))
         relay.kill()
         running.set()
         for client in clients:

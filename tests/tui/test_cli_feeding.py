@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.establishment import LEA, Somebody, oru
+from tests.killing import share
 from tests.tui.commanding import Elpis, environment, relay
 from tests.tui.conftest import ElpisFactory
 
-KILLS = max(3, int(os.environ.get("ELPIS_KILLS", "20")) // 5)
+KILLS = max(3, share("feeding"))
 A_ROUND = max(1, 90 // KILLS)  # two documents each: a vault files 200 a day of one sender by itself
 
 

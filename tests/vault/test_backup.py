@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -14,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HOLDER, PASSPHRASE
+from tests.killing import Nursery, share
 from vault import Attachment, Document, Entry, RecoveryKit, Vault, backup
 from vault.backup_place import NAME, Archive, Folder
 from vault.errors import (
@@ -30,7 +28,7 @@ from vault.primitives import padme_length
 from vault.record import sha256_of
 
 CANARY = "Coronarographie-canari"
-KILLS = int(os.environ.get("ELPIS_KILLS", "20")) // 4
+KILLS = share("backup")
 
 
 def add(vault: Vault, number: int, size: int = 3000) -> str:
@@ -294,7 +292,7 @@ from vault.keys import Keyslots, VaultKey
 key = bytes.fromhex(sys.argv[2])
 Keyslots.open_with_passphrase = lambda self, phrase: VaultKey(key)
 vault = Vault.unlock(Path(sys.argv[1]), "-", wait=10)
-print("ready", flush=True)
+print('["ready"]', flush=True)
 while True:
     backup.make(vault, Path(sys.argv[3]), keep=2)
 """
@@ -307,14 +305,13 @@ def test_a_kill_during_a_backup_takes_nothing(filled: Vault, place: Path) -> Non
     path, key = filled.path, filled._key.secret.hex()
     backup.make(filled, place)
     filled.lock()
-    for _ in range(max(3, KILLS)):
-        command = [sys.executable, "-c", VICTIM, str(path), key, str(place)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()}) as victim:
-            assert victim.stdout is not None and victim.stdout.readline() == b"ready\n"
+    with Nursery("import automerge, sqlcipher3, vault.backup, vault.vault") as nursery:
+        for _ in range(max(3, KILLS)):
+            victim = nursery.victim(VICTIM, path, key, place)
             time.sleep(chance.random() * 0.3)
             victim.kill()
-        found = backup.verify(place, passphrase=PASSPHRASE)
-        assert found.failed == () and found.copy.documents == 23
+            found = backup.verify(place, passphrase=PASSPHRASE)
+            assert found.failed == () and found.copy.documents == 23
     with Vault.unlock(path, PASSPHRASE) as again:
         backup.make(again, place)
         assert not list(path.glob("backup-*"))
