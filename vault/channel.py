@@ -8,7 +8,7 @@ Nobody who may write here can keep the others from being heard.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from vault.encoding import Shape, blob, integer, list_of, one_of, text
@@ -183,7 +183,7 @@ class Channel:
         if fields["part"] < fields["parts"]:
             self.parts = parts
             return Taken(Merged(self.save, {}))
-        whole = replace(change, data=b"".join(parts))
+        whole = change._replace(data=b"".join(parts))
         merged = merge(b"", [whole], own=self.own)
         self.save, self.writers = merged.save, writers
         self.actors[whole.actor] = incoming.signer
@@ -275,7 +275,7 @@ def encode_edition(change: Change, writers: Sequence[Writer]) -> list[bytes]:
     return [
         EDITION.encode(
             {
-                "change": write_claim(replace(change, data=piece)),
+                "change": write_claim(change._replace(data=piece)),
                 "writers": people,
                 "part": part,
                 "parts": len(pieces),

@@ -4,12 +4,15 @@ Automerge 1.0.0rc1 panics on, or is inflated by, chunks that a stranger can make
 only the uncompressed type, every length bounded before it is used, and only the operations that Elpis writes (a map is
 made, a text, whole number, truth value or null is put under a text key, a key is deleted). The same reading says which
 operation replaces which, from which conflicts are told.
+
+Every foreign change passes here, so what is nearly always so is seen first and at once: numbers of one byte.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from vault.errors import Malformed, TooLarge
@@ -28,6 +31,8 @@ MAX_KEY = 64
 MAX_COUNTER = (1 << 53) - 1
 
 MAKE_MAP, PUT, DELETE = 0, 1, 3
+_ACCEPTED = frozenset((MAKE_MAP, PUT, DELETE))
+_WHOLE, _TEXT = 4, 6  # kinds of value
 
 # Column specifications of a change: id << 4 | type (group 0, actor 1, unsigned 2, delta 3, boolean 4, text 5,
 # value metadata 6, value 7). The three of list elements must be absent, or null throughout.
@@ -65,7 +70,7 @@ class Header(NamedTuple):
     start: int
     deps: tuple[bytes, ...]
     actors: tuple[bytes, ...]
-    columns: tuple[tuple[int, bytes], ...]
+    columns: Mapping[int, bytes]
     most: int  # operations that a chunk of this size may hold: each costs a byte at least
 
 
@@ -80,148 +85,167 @@ def read_header(data: bytes, *, limit: int = MAX_CHUNK) -> Header:
     digest = hashlib.sha256(memoryview(data)[8:]).digest()
     if digest[:4] != data[4:8]:
         raise Malformed("the change's checksum does not fit")
-    cursor = _Cursor(data, 9)
-    if cursor.unsigned() != len(data) - cursor.at:
+    length, at = _unsigned(data, 9)
+    if length != len(data) - at:
         raise Malformed("the change's length does not fit")
-    deps = tuple(cursor.take(32) for _ in range(cursor.count(MAX_DEPS)))
-    actor = cursor.take(cursor.count(ACTOR))
-    seq, start = cursor.unsigned(), cursor.unsigned()
-    cursor.signed()  # time: Elpis writes none and reads none
-    if cursor.unsigned() != 0:
+    count, at = _count(data, at, MAX_DEPS)
+    deps = tuple(data[place : place + 32] for place in range(at, at + 32 * count, 32))
+    actor, at = _actor(data, at + 32 * count)
+    seq, at = _unsigned(data, at)
+    start, at = _unsigned(data, at)
+    _, at = _signed(data, at)  # time: Elpis writes none and reads none
+    message, at = _unsigned(data, at)
+    if message != 0:
         raise Malformed("the change carries a message")
-    others = tuple(cursor.take(cursor.count(ACTOR)) for _ in range(cursor.count(MAX_ACTORS)))
-    if any(len(name) != ACTOR for name in (actor, *others)) or not 1 <= seq <= MAX_COUNTER:
+    count, at = _count(data, at, MAX_ACTORS)
+    actors = [actor]
+    for _ in range(count):
+        other, at = _actor(data, at)
+        actors.append(other)
+    if not 1 <= seq <= MAX_COUNTER:
         raise Malformed("the change's author or number is not acceptable")
     if not 1 <= start <= MAX_COUNTER or len(set(deps)) != len(deps):
         raise Malformed("the change's start or dependencies are not acceptable")
-    most = min(MAX_OPERATIONS, len(data))
-    return Header(digest, actor, seq, start, deps, (actor, *others), _columns(cursor), most)
+    columns = _columns(data, at)
+    return Header(digest, actor, seq, start, deps, tuple(actors), columns, min(MAX_OPERATIONS, len(data)))
 
 
 def read_operations(header: Header) -> list[Operation]:
     """Every operation; Malformed for one that Elpis does not write."""
-    column = dict(header.columns)
-    actions = _runs(column.get(_ACTION, b""), _Cursor.unsigned, header.most)
+    column = header.columns.get
+    actions = _runs(column(_ACTION, b""), _unsigned, header.most)
     size = len(actions)
-    for specification, read in ((_KEY_ACTOR, _Cursor.unsigned), (_KEY_COUNTER, _Cursor.signed)):
-        if any(value is not None for value in _runs(column.get(specification, b""), read, size)):
-            raise Malformed("the change writes into a list or text")
-    if not _all_false(column.get(_INSERT, b""), size):
+    if not _ACCEPTED.issuperset(actions):
+        raise Malformed("the change holds an operation that is not accepted")
+    _check_no_list(header.columns, size)
+    keys = _filled(_runs(column(_KEY, b""), _key, size), size)
+    if None in keys:
+        raise Malformed("the change holds an operation that is not accepted")
+    object_actors = _filled(_runs(column(_OBJECT_ACTOR, b""), _unsigned, size), size)
+    object_counters = _filled(_runs(column(_OBJECT_COUNTER, b""), _unsigned, size), size)
+    targets = [
+        ROOT if index is None and counter is None else _identity(index, counter, header.actors)
+        for index, counter in zip(object_actors, object_counters, strict=True)
+    ]
+    values = _values(column(_META, b""), column(_VALUE, b""), size)
+    replaced = _replaced(header, size)
+    identities = [(number, header.actor) for number in range(header.start, header.start + size)]
+    return list(map(Operation, identities, targets, keys, actions, values, replaced))
+
+
+def _check_no_list(columns: Mapping[int, bytes], size: int) -> None:
+    """The columns of list elements are absent, or say of each operation that it is on none."""
+    clean = _all_false(columns.get(_INSERT, b""), size)
+    for specification, read in ((_KEY_ACTOR, _unsigned), (_KEY_COUNTER, _signed)):
+        data = columns.get(specification)
+        if data and any(value is not None for value in _runs(data, read, size)):
+            clean = False
+    if not clean:
         raise Malformed("the change writes into a list or text")
-    keys = _filled(_runs(column.get(_KEY, b""), _Cursor.text, size), size)
-    object_actors = _filled(_runs(column.get(_OBJECT_ACTOR, b""), _Cursor.unsigned, size), size)
-    object_counters = _filled(_runs(column.get(_OBJECT_COUNTER, b""), _Cursor.unsigned, size), size)
-    values = _values(column.get(_META, b""), column.get(_VALUE, b""), size)
-    replaced = _replaced(column, header, size)
-    made = []
-    for index, action in enumerate(actions):
-        key = keys[index]
-        if action not in (MAKE_MAP, PUT, DELETE) or not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
-            raise Malformed("the change holds an operation that is not accepted")
-        target = _target(object_actors[index], object_counters[index], header)
-        identity = (header.start + index, header.actor)
-        made.append(Operation(identity, target, key, action, values[index], replaced[index]))
-    return made
 
 
-class _Cursor:
-    """Reads LEB128 numbers and byte runs; Malformed past the end."""
-
-    __slots__ = ("at", "data")
-
-    def __init__(self, data: bytes, at: int = 0) -> None:
-        self.data = data
-        self.at = at
-
-    def unsigned(self) -> int:
-        data, at = self.data, self.at
-        if at < len(data) and data[at] < 0x80:
-            self.at = at + 1
-            return data[at]
-        number = shift = 0
-        while True:
-            if at >= len(data) or shift > 56:
-                raise Malformed("a number does not end")
-            byte = data[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                if byte == 0:
-                    raise Malformed("a number is not in its shortest form")
-                self.at = at
-                return number
-
-    def signed(self) -> int:
-        data, at = self.data, self.at
-        if at < len(data) and data[at] < 0x80:
-            self.at = at + 1
-            return data[at] - 128 if data[at] & 0x40 else data[at]
-        number = shift = 0
-        while True:
-            if at >= len(data) or shift > 63:
-                raise Malformed("a number does not end")
-            byte = data[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                self.at = at
-                return number - (1 << shift) if byte & 0x40 else number
-
-    def count(self, limit: int) -> int:
-        number = self.unsigned()
-        if number > limit:
-            raise Malformed("the change counts more than is accepted")
-        return number
-
-    def take(self, size: int) -> bytes:
-        end = self.at + size
-        if end > len(self.data):
-            raise Malformed("the change ends early")
-        taken = self.data[self.at : end]
-        self.at = end
-        return taken
-
-    def text(self) -> str:
-        return _text(self.take(self.unsigned()))
-
-    @property
-    def more(self) -> bool:
-        return self.at < len(self.data)
+def _unsigned(data: bytes, at: int) -> tuple[int, int]:
+    """(the LEB128 number here, where it ends)."""
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
+    number = shift = 0
+    while True:
+        if at >= len(data) or shift > 56:
+            raise Malformed("a number does not end")
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            if byte == 0:
+                raise Malformed("a number is not in its shortest form")
+            return number, at
 
 
-def _columns(cursor: _Cursor) -> tuple[tuple[int, bytes], ...]:
-    sizes = [(cursor.unsigned(), cursor.unsigned()) for _ in range(cursor.count(len(_KNOWN)))]
+def _signed(data: bytes, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] < 0x80:
+        return data[at] - 128 if data[at] & 0x40 else data[at], at + 1
+    number = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise Malformed("a number does not end")
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return number - (1 << shift) if byte & 0x40 else number, at
+
+
+def _count(data: bytes, at: int, limit: int) -> tuple[int, int]:
+    number, at = _unsigned(data, at)
+    if number > limit:
+        raise Malformed("the change counts more than is accepted")
+    return number, at
+
+
+def _actor(data: bytes, at: int) -> tuple[bytes, int]:
+    size, at = _unsigned(data, at)
+    if size != ACTOR or at + ACTOR > len(data):
+        raise Malformed("the change's author or number is not acceptable")
+    return data[at : at + ACTOR], at + ACTOR
+
+
+def _key(data: bytes, at: int) -> tuple[str, int]:
+    size, at = _unsigned(data, at)
+    end = at + size
+    if end > len(data):
+        raise Malformed("the change ends early")
+    key = _text(data[at:end])
+    if not 0 < len(key) <= MAX_KEY:
+        raise Malformed("the change holds an operation that is not accepted")
+    return key, end
+
+
+def _columns(data: bytes, at: int) -> dict[int, bytes]:
+    """Each column's bytes; they reach exactly to the end of the chunk."""
+    count, at = _count(data, at, len(_KNOWN))
+    table: Sequence[int] = data[at : at + 2 * count]
+    if len(table) == 2 * count and max(table, default=0) < 0x80:
+        at += 2 * count
+    else:
+        table = []
+        for _ in range(2 * count):
+            number, at = _unsigned(data, at)
+            table.append(number)
+    columns: dict[int, bytes] = {}
     last = -1
-    for specification, _ in sizes:
+    for specification, size in zip(table[::2], table[1::2], strict=True):
         if specification not in _KNOWN or specification <= last:
             raise Malformed("the change has a column that is not accepted")
         last = specification
-    columns = tuple((specification, cursor.take(size)) for specification, size in sizes)
-    if cursor.more:
-        raise Malformed("the change carries something behind its columns")
+        columns[specification] = data[at : at + size]
+        at += size
+    if at != len(data):
+        raise Malformed("the change ends early, or carries something behind its columns")
     return columns
 
 
-def _runs(data: bytes, read: Callable[[_Cursor], T], most: int) -> list[T | None]:
+def _runs(data: bytes, read: Callable[[bytes, int], tuple[T, int]], most: int) -> list[T | None]:
     """A run-length column: length > 0 repeats a value, < 0 lists values, 0 gives nulls. Bounded while it is read."""
     values: list[T | None] = []
-    end = len(data)
-    if not end:
-        return values
-    cursor = _Cursor(data)
-    while cursor.at < end:
-        length = cursor.signed()
-        count = cursor.unsigned() if length == 0 else abs(length)
+    at, end = 0, len(data)
+    while at < end:
+        length, at = _signed(data, at)
+        count = abs(length)
+        if length == 0:
+            count, at = _unsigned(data, at)
         if not 0 < count <= most - len(values):
             raise Malformed("the change holds more operations than are accepted")
         if length == 0:
             values += [None] * count
         elif length > 0:
-            values += [read(cursor)] * count
+            value, at = read(data, at)
+            values += [value] * count
         else:
-            values += [read(cursor) for _ in range(count)]
+            for _ in range(count):
+                value, at = read(data, at)
+                values.append(value)
     return values
 
 
@@ -230,15 +254,6 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise Malformed("text in the change is not UTF-8") from None
-
-
-def _deltas(data: bytes, size: int) -> list[int | None]:
-    values: list[int | None] = []
-    at = 0
-    for step in _runs(data, _Cursor.signed, size):
-        at += step or 0
-        values.append(None if step is None else at)
-    return _filled(values, size)
 
 
 def _filled(values: list[T | None], size: int) -> list[T | None]:
@@ -252,17 +267,19 @@ def _filled(values: list[T | None], size: int) -> list[T | None]:
 
 def _all_false(data: bytes, size: int) -> bool:
     """A boolean column counts falses, then trues, and so on: all false is one count."""
-    cursor = _Cursor(data)
-    return not data or (cursor.unsigned() == size and not cursor.more)
+    return not data or _unsigned(data, 0) == (size, len(data))
 
 
 def _values(meta: bytes, raw: bytes, size: int) -> list[Scalar]:
-    cursor = _Cursor(raw)
     found: list[Scalar] = []
-    for described in _filled(_runs(meta, _Cursor.unsigned, size), size):
-        number = described or 0
-        found.append(_value(number & 15, cursor.take(number >> 4)))
-    if cursor.more:
+    at = 0
+    for described in _filled(_runs(meta, _unsigned, size), size):
+        kind, end = (described or 0) & 15, at + ((described or 0) >> 4)
+        if end > len(raw):
+            raise Malformed("the change ends early")
+        found.append(_text(raw[at:end]) if kind == _TEXT else _value(kind, raw[at:end]))
+        at = end
+    if at != len(raw):
         raise Malformed("the change holds values that belong to no operation")
     return found
 
@@ -270,36 +287,33 @@ def _values(meta: bytes, raw: bytes, size: int) -> list[Scalar]:
 def _value(kind: int, data: bytes) -> Scalar:
     if kind <= 2 and not data:
         return (None, False, True)[kind]
-    if kind == 6:
-        return _text(data)
-    if kind == 4:
-        cursor = _Cursor(data)
-        number = cursor.signed()
-        if not cursor.more and abs(number) <= MAX_COUNTER:
+    if kind == _WHOLE and data:
+        number, end = _signed(data, 0)
+        if end == len(data) and abs(number) <= MAX_COUNTER:
             return number
     raise Malformed("the change holds a value that is not accepted")
 
 
-def _replaced(column: dict[int, bytes], header: Header, size: int) -> list[tuple[OpId, ...]]:
-    counts = [count or 0 for count in _filled(_runs(column.get(_GROUP, b""), _Cursor.unsigned, size), size)]
+def _replaced(header: Header, size: int) -> list[tuple[OpId, ...]]:
+    column = header.columns.get
+    counts = [count or 0 for count in _filled(_runs(column(_GROUP, b""), _unsigned, size), size)]
     total = sum(counts)
     if total > header.most:
         raise Malformed("the change replaces more than is accepted")
     if not total:
         return [()] * size
-    actors = _filled(_runs(column.get(_PRED_ACTOR, b""), _Cursor.unsigned, total), total)
-    counters = _deltas(column.get(_PRED_COUNTER, b""), total)
-    found = []
+    indexes = _filled(_runs(column(_PRED_ACTOR, b""), _unsigned, total), total)
+    steps = _filled(_runs(column(_PRED_COUNTER, b""), _signed, total), total)
+    every = []
     at = 0
-    for count in counts:
-        found.append(tuple(_target(actors[i], counters[i], header, root=False) for i in range(at, at + count)))
-        at += count
-    return found
+    for index, step in zip(indexes, steps, strict=True):
+        at += step or 0
+        every.append(_identity(index, None if step is None else at, header.actors))
+    ids = iter(every)
+    return [tuple(islice(ids, count)) for count in counts]
 
 
-def _target(actor: int | None, counter: int | None, header: Header, *, root: bool = True) -> OpId:
-    if actor is None and counter is None and root:
-        return ROOT
-    if actor is None or counter is None or actor >= len(header.actors) or not 1 <= counter <= MAX_COUNTER:
+def _identity(actor: int | None, counter: int | None, actors: tuple[bytes, ...]) -> OpId:
+    if actor is None or counter is None or actor >= len(actors) or not 1 <= counter <= MAX_COUNTER:
         raise Malformed("the change points at an operation that cannot be")
-    return (counter, header.actors[actor])
+    return (counter, actors[actor])

@@ -32,10 +32,13 @@ MEMORY = 768 << 20
 SECONDS = 2.0
 START_SECONDS = 20.0
 MAX_ANSWER = 64 << 20
-_HEAD = struct.Struct(">II")  # length of the JSON part, number of byte strings
+GARBAGE = 20_000  # containers made before a worker looks for circles among them: one merge makes a few hundred
+_PIECE = 65536
 _SIZE = struct.Struct(">I")
 _START = "import sys; room, *sys.path[:] = sys.argv[1:]; from vault.quarantine import serve; serve(room)"
 MERGING = "vault.merging"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 Parts = Sequence[bytes]
 Task = Callable[[Any, list[bytes]], tuple[Any, Parts]]
@@ -57,10 +60,9 @@ class Quarantine:
 
     def merge(self, save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
         """`replica.merge`, out of harm's way. ForeignChange when it is refused, or kills its worker."""
-        from vault.merging import read_merged
+        from vault.merging import pack, read_merged
 
-        head = [[claim.hash.hex(), claim.actor.hex(), claim.seq, [d.hex() for d in claim.deps]] for claim in claims]
-        answer, parts = self.run("merge", [own.hex(), head], (save, *(claim.data for claim in claims)))
+        answer, parts = self.run("merge", None, pack(save, claims, own))
         return read_merged(answer, parts)
 
     def run(self, task: str, value: object, parts: Parts = ()) -> tuple[Any, list[bytes]]:
@@ -94,9 +96,8 @@ class Quarantine:
 
     def _ask(self, task: str, value: object, parts: Parts) -> tuple[str, Any, list[bytes]]:
         channel = self._socket or self._start()
-        channel.sendall(_frame([task, value], parts))
-        read = _reader(channel, time.monotonic() + self._seconds)
-        (kind, answer), returned = _read_frame(read, self._limit)
+        channel.sendall(_frame(task, value, parts))
+        kind, answer, returned = _read_frame(channel, self._limit, time.monotonic() + self._seconds)
         if kind not in ("done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
             raise ValueError("not an answer")
         return kind, answer, returned
@@ -147,23 +148,22 @@ def serve(room: str) -> None:
     channel = socket.socket(fileno=0)
     _confine(int(os.environ.get("ELPIS_WORKER_MEMORY", MEMORY)))
     gc.freeze()  # what was loaded stays: no collection looks through it again
+    gc.set_threshold(GARBAGE)
     channel.sendall(b"+")
-    read = _reader(channel)
     with suppress(EOFError, OSError):
         while True:
-            (name, value), parts = _read_frame(read, limit)
-            channel.sendall(_answer(tasks, name, value, parts))
+            channel.sendall(_answer(tasks, *_read_frame(channel, limit)))
 
 
 def _answer(tasks: Mapping[str, Task], name: str, value: Any, parts: list[bytes]) -> bytes:
     try:
         answer, returned = tasks[name](value, parts)
     except VaultError as failure:
-        return _frame(["refused", {"why": str(failure), "change": str(failure.facts.get("change", ""))}], ())
+        return _frame("refused", {"why": str(failure), "change": str(failure.facts.get("change", ""))}, ())
     except BaseException:  # noqa: BLE001 - nothing that hostile input raises may be lived with
         # Automerge's panic is no Exception, and after one its memory is not to be trusted: this process ends.
         os._exit(3)
-    return _frame(["done", answer], returned)
+    return _frame("done", answer, returned)
 
 
 def _confine(memory: int) -> None:
@@ -182,60 +182,58 @@ def _confine(memory: int) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _frame(value: object, parts: Parts) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    pieces = [b"", _HEAD.pack(len(text), len(parts)), text]
-    for part in parts:
-        pieces += (_SIZE.pack(len(part)), part)
-    body = b"".join(pieces)
-    return _SIZE.pack(len(body)) + body
+def _frame(name: str, value: object, parts: Parts) -> bytes:
+    """length of the rest | n | n lengths | name | JSON, empty for null | byte strings."""
+    every = (name.encode(), b"" if value is None else _encode(value).encode(), *parts)
+    count = len(every)
+    sizes = [len(part) for part in every]
+    return b"".join((struct.pack(f">II{count}I", 4 + 4 * count + sum(sizes), count, *sizes), *every))
 
 
-def _read_frame(read: Callable[[int], bytes], limit: int) -> tuple[Any, list[bytes]]:
-    (size,) = _SIZE.unpack(read(_SIZE.size))
-    if size > limit:
-        raise ValueError("the answer is too long")
-    body = read(size)
-    length, count = _HEAD.unpack_from(body)
-    at = _HEAD.size + length
-    value = json.loads(body[_HEAD.size : at])
+def _read_frame(channel: socket.socket, limit: int, deadline: float = math.inf) -> tuple[str, Any, list[bytes]]:
+    body = _receive(channel, limit, deadline)
+    (count,) = _SIZE.unpack_from(body, _SIZE.size)
+    sizes = struct.unpack_from(f">{count}I", body, 2 * _SIZE.size)
+    at = 2 * _SIZE.size + 4 * count
     parts = []
-    for _ in range(count):
-        (part,) = _SIZE.unpack_from(body, at)
-        at += _SIZE.size
-        if at + part > size:
-            raise ValueError("the answer ends early")
-        parts.append(body[at : at + part])
-        at += part
-    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
-        raise ValueError("not an answer")
-    return value, parts
+    for size in sizes:
+        parts.append(body[at : at + size])
+        at += size
+    if at != len(body) or count < 2:
+        raise ValueError("the answer does not have the length that it announces")
+    name, text = parts[:2]
+    return name.decode(), _decode(text.decode()) if text else None, parts[2:]
 
 
-def _reader(channel: socket.socket, deadline: float = math.inf) -> Callable[[int], bytes]:
-    """Exact reads with few system calls; TimeoutError past the deadline, however slowly the bytes trickle in."""
-    kept = b""
+def _receive(channel: socket.socket, limit: int, deadline: float) -> bytes:
+    """One frame and nothing behind it; TimeoutError past the deadline, however slowly the bytes trickle in."""
+    body = _piece(channel, _PIECE)
+    while len(body) < _SIZE.size:
+        body += _piece(channel, _PIECE, deadline)
+    wanted = _SIZE.size + _SIZE.unpack_from(body)[0]
+    if wanted > limit:
+        raise ValueError("the answer is too long")
+    if len(body) < wanted:
+        pieces, have = [body], len(body)
+        while have < wanted:
+            pieces.append(_piece(channel, max(_PIECE, wanted - have), deadline))
+            have += len(pieces[-1])
+        body = b"".join(pieces)
+    if len(body) != wanted:
+        raise ValueError("something follows the answer")
+    return body
 
-    def read(size: int) -> bytes:
-        nonlocal kept
-        pieces = [kept]
-        have = len(kept)
-        while have < size:
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            try:
-                piece = channel.recv(max(65536, size - have))
-            except BlockingIOError:
-                raise TimeoutError from None
-            if not piece:
-                raise EOFError
-            pieces.append(piece)
-            have += len(piece)
-        data = b"".join(pieces) if len(pieces) > 1 else kept
-        kept = data[size:]
-        return data[:size]
 
-    return read
+def _piece(channel: socket.socket, size: int, deadline: float = math.inf) -> bytes:
+    if time.monotonic() > deadline:
+        raise TimeoutError
+    try:
+        piece = channel.recv(size)
+    except BlockingIOError:
+        raise TimeoutError from None
+    if not piece:
+        raise EOFError
+    return piece
 
 
 def _timeval(seconds: float) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from automerge.core import ROOT, Document, Message, ObjType, ScalarType, SyncState
 
@@ -30,8 +30,7 @@ _SCALARS: dict[type, ScalarType] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change as it travels: `data` is always an uncompressed chunk, the rest is what it claims to be."""
 
     hash: bytes
@@ -58,8 +57,7 @@ class Clash:
     sides: tuple[Side, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """What came of foreign changes. Those in `waiting` need `missing` first; the caller keeps them."""
 
     save: bytes
@@ -167,50 +165,77 @@ def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
     `own` is this device's actor: nobody else may write under it. `save` may be empty: the first change is then an
     edition.
     """
-    document = _load(save) if save else Document()
-    history = {made.hash: made for made in document.get_changes([])}
-    numbers: dict[bytes, int] = {}
-    for made in history.values():
-        numbers[made.actor_id] = max(numbers.get(made.actor_id, 0), made.seq)
-    known = tuple(claim.hash for claim in claims if claim.hash in history)
-    fresh = [claim for claim in claims if claim.hash not in history]
-    for claim in fresh:
-        _check_claim(claim, own, first=not save)
-    ready, waiting, missing = _in_order(fresh, set(history))
-    for claim in ready:
-        if claim.seq != numbers.get(claim.actor, 0) + 1:
-            raise _refused(claim, "its number was used before or skips one")
-        numbers[claim.actor] = claim.seq
-    if len(history) + len(ready) > MAX_HISTORY:
-        raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
-    kind = _kind(document) if save else None
-    _apply(document, ready)
-    state = _checked(document, ready)
-    if kind not in (None, state["meta"]["kind"]):
-        raise _refused(ready[-1], "it makes another kind of document of this one")
-    clashes = _conflicts(document, state)
-    names = tuple(claim.hash for claim in ready)
-    return Merged(document.save(), state, clashes, names, known, missing, tuple(claim.hash for claim in waiting))
+    return Live(save).take(claims, own=own)
 
 
-def _check_claim(claim: Change, own: bytes, *, first: bool) -> None:
-    """The chunk is what the envelope says it is, and holds nothing but operations that Elpis writes."""
+class Live:
+    """A replica in memory. After a refusal it is not to be used again: it may hold what was refused."""
+
+    def __init__(self, save: bytes) -> None:
+        self._document = _load(save) if save else Document()
+        self._first = not save
+        self._kind = _kind(self._document) if save else None
+        self._numbers: dict[bytes, int] = {}  # the last number of each actor
+        self._hashes: set[bytes] = set()
+        self._last: list[bytes] | None = []  # of a history in which each change knew the one before; else None
+        self.operations = 0
+        for made in self._document.get_changes([]):
+            self._count(made.hash, made.actor_id, made.seq, made.deps)
+            self.operations = max(self.operations, made.max_op)
+
+    def _count(self, name: bytes, actor: bytes, seq: int, deps: Sequence[bytes]) -> None:
+        self._hashes.add(name)
+        self._numbers[actor] = max(self._numbers.get(actor, 0), seq)
+        self._last = [name] if self._last is not None and list(deps) == self._last else None
+
+    def take(self, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
+        """`merge`, of this replica."""
+        known = tuple([claim.hash for claim in claims if claim.hash in self._hashes])
+        fresh = [claim for claim in claims if claim.hash not in self._hashes] if known else claims
+        for claim in fresh:
+            self.operations += _check_claim(claim, own, first=self._first)
+        ready, waiting, missing = _in_order(fresh, self._hashes)
+        for claim in ready:
+            if claim.seq != self._numbers.get(claim.actor, 0) + 1:
+                raise _refused(claim, "its number was used before or skips one")
+            self._count(*claim[:4])
+        if len(self._hashes) > MAX_HISTORY:
+            raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
+        _apply(self._document, ready)
+        state = _checked(self._document, ready)
+        if self._kind not in (None, state["meta"]["kind"]):
+            raise _refused(ready[-1], "it makes another kind of document of this one")
+        clashes = _conflicts(self._document, state) if self._last is None else ()
+        self._first, self._kind = False, state["meta"]["kind"]
+        names = tuple([claim.hash for claim in ready])
+        return Merged(self._document.save(), state, clashes, names, known, missing, tuple([c.hash for c in waiting]))
+
+
+def _check_claim(claim: Change, own: bytes, *, first: bool) -> int:
+    """How many operations it holds. The chunk is what the envelope says, and nothing but what Elpis writes."""
     try:
         header = chunk.read_header(claim.data, limit=MAX_FIRST if first else MAX_CHUNK)
-        said = (claim.hash, claim.actor, claim.seq, frozenset(claim.deps))
-        if said != (header.hash, header.actor, header.seq, frozenset(header.deps)):
+        same = claim.hash == header.hash and claim.actor == header.actor and claim.seq == header.seq
+        if not same or (claim.deps != header.deps and set(claim.deps) != set(header.deps)):
             raise _refused(claim, "it is not what its envelope says")
         if own and claim.actor == own:
             raise _refused(claim, "it claims to be written on this device")
-        if not first and any(operation.target == chunk.ROOT for operation in chunk.read_operations(header)):
+        operations = chunk.read_operations(header)
+        if not first and chunk.ROOT in [operation.target for operation in operations]:
             raise _refused(claim, "it rebuilds the document")
+        return len(operations)
     except VerificationFailed as failure:
         raise _refused(claim, str(failure)) from failure
 
 
-def _in_order(claims: Sequence[Change], present: set[bytes]) -> tuple[list[Change], list[Change], tuple[bytes, ...]]:
+def _in_order(
+    claims: Sequence[Change], held: set[bytes]
+) -> tuple[Sequence[Change], Sequence[Change], tuple[bytes, ...]]:
     """(those whose dependencies are all here, in order; the others; the hashes that nobody has)."""
+    if len(claims) == 1 and held.issuperset(claims[0].deps):
+        return claims, (), ()
     offered = {claim.hash: claim for claim in claims}
+    present = set(held)
     if len({(claim.actor, claim.seq) for claim in offered.values()}) != len(offered):
         raise ForeignChange("two different changes claim one author and number")
     ready: list[Change] = []
@@ -240,7 +265,7 @@ def _apply(document: Document, ready: Sequence[Change]) -> None:
         return
     heads = set(document.get_heads())
     for claim in ready:
-        heads -= set(claim.deps)
+        heads.difference_update(claim.deps)
         heads.add(claim.hash)
     parts = [b"\x42\0\0\0", _leb(len(ready))]
     for claim in ready:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
@@ -55,6 +56,27 @@ def cost(rounds: int) -> Iterable[Row]:
         detail=f"checked in process {inside * 1e6:.0f} us, Automerge alone {floor * 1e6:.0f} us",
     )  # fmt: skip
     yield Row("merge in the worker / Automerge alone", there / floor, None)
+    yield from run_of_changes(save, 20, max(2, rounds // 40))
+
+
+def run_of_changes(save: bytes, length: int, rounds: int) -> Iterable[Row]:
+    """The next changes to a document whose replica the worker holds already: one by one, and all in one call."""
+    run: list[Change] = []
+    at = save
+    for number in range(length):
+        at, change = edit(at, DOCTOR, [("set", ("entries", ENTRY, "dose"), f"{number} par jour")])
+        run += [change] if change else []
+    one_by_one, together = [], []
+    with Quarantine() as worker:
+        for _ in range(rounds):
+            at = worker.merge(save, run[:1]).save
+            for change in run[1:]:
+                start = time.perf_counter()
+                at = worker.merge(at, [change]).save
+                one_by_one.append(time.perf_counter() - start)
+            together.append(timed(lambda: worker.merge(save, run)) / length)
+    yield Row("merge of the next change in the worker", median(one_by_one) * 1e6, 150, unit="us")
+    yield Row(f"merge of each of {length} changes in one call", median(together) * 1e6, 150, unit="us")
 
 
 def flat(sizes: tuple[int, ...], rounds: int) -> Iterable[Row]:

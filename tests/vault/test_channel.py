@@ -170,7 +170,7 @@ def test_a_large_edition_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_refused_content_does_not_silence_its_device() -> None:
     channel, doctor = followed(), Device(DOCTOR)
     assert refused(channel, doctor.send(b"\xff")) == "malformed"
-    broken = replace(doctor.write("2"), hash=seed("another hash"))
+    broken = doctor.write("2")._replace(hash=seed("another hash"))
     doctor.save = SAVE
     assert refused(channel, doctor.send(encode_changes([broken]))) == "foreign-change"
     assert channel.take(doctor.change("3"), merge).applied

@@ -141,23 +141,82 @@ def test_threads_take_turns(worker: Quarantine) -> None:
 
 def test_what_the_worker_answers_is_not_believed() -> None:
     save, one, _ = changes()
-    claim = [one.hash.hex(), one.actor.hex(), 1, [d.hex() for d in one.deps]]
-    good, parts = merging.merge_task(["", [claim]], [save, one.data])
+    good, parts = merging.merge_task(None, merging.pack(save, [one], b""))
     assert merging.read_merged(good, parts) == merge(save, [one])
-    state, clashes, hashes = good
+    state, clashes = good
     for bad in (
-        None, [], [state, clashes], [state, clashes, [["zz"], [], [], []]], [{}, clashes, hashes],
-        [{**state, "meta": {"kind": "other"}}, clashes, hashes], [state, [["path"]], hashes], [state, 5, hashes],
+        None, [], [state], [state, clashes, []], [{}, clashes], [{**state, "meta": {"kind": "other"}}, clashes],
+        [state, [["path"]]], [state, [["path", [["value", "zz", ""]]]]], [state, 5],
     ):  # fmt: skip
         with pytest.raises(ForeignChange):
             merging.read_merged(bad, parts)
-    with pytest.raises(ForeignChange):
-        merging.read_merged(good, [])
+    for broken in ([], parts[:-1], [*parts, b""], [parts[0], b"half a hash", *parts[2:]]):
+        with pytest.raises(ForeignChange):
+            merging.read_merged(good, broken)
+
+
+def test_a_claim_with_a_hash_of_another_length_does_not_reach_the_worker() -> None:
+    save, one, _ = changes()
+    for bad in (one._replace(hash=one.hash[:-1]), one._replace(actor=b"short"), one._replace(deps=(b"short",))):
+        with pytest.raises(ForeignChange):
+            merging.pack(save, [bad], b"")
+
+
+def test_a_replica_that_the_worker_kept_is_the_one_that_it_would_load() -> None:
+    """Change after change, by two people, answered from what was kept and from what was loaded: no difference."""
+    save, one, two = changes()
+    merging._kept.clear()
+    run, at = [one, two], merge(save, [one, two]).save
+    for number in range(6):
+        at, made = edit(at, (b"D", b"N")[number % 2] * 16, [("set", ("entries", ENTRY, "dose"), f"{number}")])
+        assert made is not None
+        run.append(made)
+    at = save
+    for change in run:
+        answer, parts = merging.merge_task(None, merging.pack(at, [change], b""))
+        assert merging.read_merged(answer, parts) == merge(at, [change])
+        at = parts[0]
+        assert at in merging._kept
+        again, same = merging.merge_task(None, merging.pack(at, [change], b""))
+        assert (again, same[0]) == (answer, at)
+        assert merging.read_merged(again, same).known == (change.hash,)
+
+
+def test_a_refused_change_leaves_nothing_in_what_the_worker_kept() -> None:
+    save, one, two = changes()
+    at = merge(save, [one]).save
+    merging._kept.clear()
+    merging.merge_task(None, merging.pack(save, [one], b""))
+    for bad in (two._replace(seq=2), two._replace(data=two.data[:-1]), one._replace(hash=bytes(32))):
+        with pytest.raises(ForeignChange):
+            merging.merge_task(None, merging.pack(at, [bad], b""))
+        assert at not in merging._kept
+        answer, parts = merging.merge_task(None, merging.pack(at, [two], b""))
+        assert merging.read_merged(answer, parts) == merge(at, [two])
+        merging.merge_task(None, merging.pack(save, [one], b""))
+
+
+def test_the_worker_keeps_few_replicas_and_only_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    merging._kept.clear()
+    first = None
+    for number in range(merging.KEPT + 1):
+        state = {**STATE, "entries": {ENTRY: {"kind": "medication", "dose": str(number)}}}
+        _, edition = make(state, b"B" * 16)
+        _, parts = merging.merge_task(None, merging.pack(b"", [edition], b""))
+        first = first or parts[0]
+        assert parts[0] in merging._kept
+    assert len(merging._kept) == merging.KEPT
+    assert first not in merging._kept
+    for limit in (len(parts[0]) - 1, 4):  # of bytes; of operations, of which the edition has seven
+        monkeypatch.setattr(merging, "MAX_KEPT", limit)
+        merging._kept.clear()
+        merging.merge_task(None, merging.pack(b"", [edition], b""))
+        assert not merging._kept
 
 
 def test_crdt_bomb_in_the_worker_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """The strict reading refuses bombs; should one pass it, the worker's limits hold. Here it is switched off."""
-    code = "import vault.replica as r; r._check_claim = lambda *a, **k: None; from vault.merging import TASKS"
+    code = "import vault.replica as r; r._check_claim = lambda *a, **k: 0; from vault.merging import TASKS"
     save, one, _ = changes()
     import zlib
 
