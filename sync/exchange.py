@@ -64,6 +64,8 @@ class Exchange:
         """Push what is queued, pull what is new. RelayUnreachable when this vault's own relay does not answer."""
         with self.lock:
             report = Report()
+            if retired := self._vault.devices.retired():
+                return self._retired(report, retired)
             for grant in self._vault.sharing.expire():
                 report.events.append(Event("access-ended", grant.person, time=grant.until))
             self._vault.visiting.close_ended()
@@ -81,10 +83,22 @@ class Exchange:
                 raise RelayUnreachable("the relay does not answer", hint="Nothing is lost: it goes with the next sync.")
             return report
 
+    def _retired(self, report: Report, why: str) -> Report:
+        """A device that was removed, or whose vault was closed elsewhere, exchanges nothing: it only looks whether the
+        removal still holds."""
+        if why == "removed":
+            self._puller.home(report)
+        if not self._vault.devices.retired():
+            return self.sync()
+        report.events.append(Event("retired", detail=why))
+        return report
+
     def push(self, *, progress: Progress | None = None) -> Report:
         """Only what is queued, without asking for news."""
         with self.lock:
             report = Report()
+            if self._vault.devices.retired():
+                return report
             self._push(report, progress)
             report.queued = self._outbox.queued()
             return report

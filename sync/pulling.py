@@ -38,7 +38,7 @@ class Pull:
         now = int(self._vault.clock())
         last = int(self._vault.meta("pulled") or 0)
         whole = not last <= now < last + WHOLE_EVERY
-        self._at_home(report)
+        self.home(report)
         mailboxes = [
             box for box in self._outbox.mailboxes() if box.relay not in report.unreachable and box.kind not in HOME
         ]
@@ -53,7 +53,7 @@ class Pull:
         if whole and not report.unreachable:
             self._vault.set_meta("pulled", str(now))
 
-    def _at_home(self, report: Report) -> None:
+    def home(self, report: Report) -> None:
         """What the holder's other devices told: a snapshot whole before the channel, and each channel that a turn
         leads to. From there this device learns of inboxes and documents' channels too."""
         read: set[bytes] = set()

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 AUTO_LOCK, WARNING = 300.0, 30.0  # seconds without a key
 SYNC_EVERY = 300.0
 SETTLED = 0.25  # seconds after a vault was opened until its exchange begins
+ALARMING = {"quarantined", "relay-contradiction", "refused", "device-added", "device-restored", "recovery-used"}
+ALARMING |= {"device-removed", "removed-here", "vault-closed"}
 TOUCHES = (events.Key, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp, events.Paste)
 
 
@@ -201,7 +203,7 @@ class ElpisApp(App[int]):
         self._standing.synced(message.at)
         for event in message.events:
             if text := event_words(event):
-                self.tell_text(text, bad=event.kind in ("quarantined", "relay-contradiction", "refused"))
+                self.tell_text(text, bad=event.kind in ALARMING)
         if message.events or message.sent:
             self.changed()
         self.refresh_top_line()

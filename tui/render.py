@@ -290,12 +290,16 @@ def events(items: Iterable[Any]) -> str:
             "the recovery kit was used: keys and inbox are new. If it was not you, look at your devices"
         ),
         "device-removed": _("a device was removed: {person}"),
+        "removed-here": _("another of your devices has removed this one: nothing goes out or comes in any more"),
+        "vault-closed": _("your vault was closed on another device: close it here too with `elpis close`"),
     }
     lines = []
     for item in items:
         told = kinds.get(item.kind, _("something else"))
         if item.kind == "relay-contradiction" and item.detail == "proven":
             told = _("the relay signed two different histories: proof is kept, see `elpis verify --evidence`")
+        if item.kind == "retired":
+            told = retirement(item.detail)
         nameless = _("without a name") if item.kind.startswith("device-") else _("somebody")
         told = told.format(person=clean(item.person) or nameless, title=clean(item.title))
         lines.append(f"{instant(item.time)}  {told}".rstrip(": "))
@@ -347,6 +351,14 @@ def devices(items: Iterable[Any]) -> str:
         name = clean(item.name) or _("without a name")
         lines.append(f"{item.id[:8]}  {name}  {instant(item.added)}  {', '.join(marks)}".rstrip())
     return "\n".join(lines)
+
+
+def retirement(why: str) -> str:
+    """What a device that takes no part any more says of itself; "" for one that does."""
+    return {
+        "removed": _("This device was removed. What is here stays readable; nothing goes out or comes in."),
+        "closed": _("The vault was closed on another device. Close it here too: `elpis close`."),
+    }.get(why, "")
 
 
 def role(name: str) -> str:

@@ -22,9 +22,11 @@ class Standing:
         self._ends: tuple[int, ...] = ()
         self._synced: int | None = None
         self._failed = False
+        self._retired = ""
 
     def read(self, vault: Vault) -> None:
         """The ends of what is open: accesses given by a patient, accesses received by a professional."""
+        self._retired = vault.devices.retired()
         if vault.role:
             self._ends = tuple(visit.until for visit in vault.visiting.grants() if visit.state == "open")
         else:
@@ -40,6 +42,9 @@ class Standing:
         """(left, right) of the line."""
         if vault is None:
             return "Elpis", ""
+        if self._retired:
+            told = _("this device was removed") if self._retired == "removed" else _("closed on another device")
+            return f"Elpis · {clean(vault.holder_name)}", told
         return f"Elpis · {clean(vault.holder_name)}", f"{self._accesses(now)} · {self._exchange(now)}"
 
     def _accesses(self, now: float) -> str:
@@ -69,5 +74,13 @@ def event_words(event: Event) -> str:
         "quarantined": _("Something from outside was set aside: it breaks the rules."),
         "access-ended": _("The access of {person} has ended."),
         "relay-contradiction": _("The relay contradicts itself. Keep this vault as it is: it is proof."),
+        "device-added": _("A new device has your vault: {person}. If it is not yours, remove it (key E)."),
+        "device-restored": _("A copy of {person} was put back and goes on as a new device."),
+        "device-removed": _("A device was removed: {person}."),
+        "removed-here": _("Another of your devices has removed this one: nothing goes out or comes in any more."),
+        "recovery-used": _(
+            "The recovery kit was used: keys and inbox are new. If it was not you, look at your devices."
+        ),
+        "vault-closed": _("Your vault was closed on another device. Close it here too."),
     }
     return sentences.get(event.kind, "").format(person=event.person or _("somebody"), title=event.title)

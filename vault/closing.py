@@ -17,12 +17,13 @@ from vault.errors import StorageFailed
 from vault.keys import sync_folder
 from vault.primitives import make_random
 from vault.store.grants import GrantStore
+from vault.store.household import HouseholdStore
 from vault.store.mailboxes import MailboxStore
 
 if TYPE_CHECKING:
     from vault.vault import Vault
 
-HALF, MAILBOX, BLOB = "half", "mailbox", "blob"
+HALF, MAILBOX, CHANNEL, BLOB = "half", "mailbox", "channel", "blob"
 PARTS = ("vault.db", "vault.db-wal", "vault.db-shm", "head", "attachments", "deposits", "busy")
 
 
@@ -59,9 +60,17 @@ def held(vault: Vault) -> tuple[Held, ...]:
     """What relays hold of this vault: halves first, since they are what still opens something."""
     grants, mailboxes = GrantStore(vault.store), MailboxStore(vault.store)
     halves = [Held(HALF, given.relay, given.number, given.owner) for given in grants.all_given() if not given.receipt]
-    boxes = [Held(MAILBOX, box.relay, box.address, box.owner) for box in mailboxes.owned() if box.owner]
+    others = len(vault.devices.roster().devices) > 1 and not vault.devices.retired()
+    # The other devices still have to read in the vault's channel that it is over: it is closed and keeps what it holds.
+    kinds = {"vault": CHANNEL} if others else {}
+    boxes = [
+        Held(kinds.get(box.kind, MAILBOX), box.relay, box.address, box.owner) for box in mailboxes.owned() if box.owner
+    ]
     blobs = [Held(BLOB, relay, address, owner) for address, owner, _token, relay in mailboxes.all_blobs()]
-    return (*halves, *boxes, *blobs)
+    files = [
+        Held(BLOB, relay, address, owner) for _sealed, relay, address, owner, *_ in HouseholdStore(vault.store).files()
+    ]
+    return (*halves, *boxes, *blobs, *files)
 
 
 def seen(vault: Vault) -> tuple[Seen, ...]:

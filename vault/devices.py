@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vault.vault import Vault
 
 ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
+RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
 BEHIND = "behind"  # a setting: this copy was put back and has to read the log before it tells anything
 NAME = 60
 
@@ -76,6 +77,10 @@ class Devices:
         if not chain:
             raise Malformed("this vault has no roster")
         return read_chain(chain, self.anchor(), self._vault.vault_id)
+
+    def retired(self) -> str:
+        """Why this device takes no part any more: "removed", or "closed" with the whole vault; "" when it does."""
+        return self._vault.meta(RETIRED)
 
     def anchor(self) -> bytes:
         """The root that signed the first statement: what every other chain must begin with."""
@@ -214,14 +219,14 @@ class Devices:
     def take_turn(self, mailbox: Mailbox, fields: Mapping[str, Any]) -> list[Heard]:
         """A turn in its place of the log. Nothing happens when another chain holds; a removed device stops here."""
         heard = self.consider(fields["chain"])
-        current = self._vault.telling.channel()
-        if self.chain()[: len(fields["chain"])] != fields["chain"] or current is None:
+        if self.chain()[: len(fields["chain"])] != fields["chain"]:
             return heard
         mine = [(one, box) for one, box in self._selves() if self.roster().has(one)]
         if not mine:
             self._stop(mailbox)
             return heard
-        if current.epoch > fields["epoch"]:
+        current = self._vault.telling.channel()
+        if current is not None and current.epoch > fields["epoch"]:
             return heard
         sealed = {box["device"]: box["sealed"] for box in fields["boxes"]}
         for device, box in mine:
@@ -255,17 +260,33 @@ class Devices:
         if tokens["address"] == current:
             return
         if current != mailbox.address:
-            # It had gone to a channel whose turn lost: what was told there is told anew.
+            # It had gone to a channel whose turn lost, or stopped for one: what was told there is told anew.
             self._mailboxes.set_state(current, "closing")
             self._journal.forget(current)
             telling.everything_into(tokens["address"])
         telling.move_to(tokens["address"])
 
     def _stop(self, mailbox: Mailbox) -> None:
-        """This device was removed: it keeps what it has, tells nobody and asks for nothing."""
-        self._mailboxes.set_state(mailbox.address, "done")
+        """This device was removed: it keeps what it has and tells nobody. It reads this log on: the turn that removed
+        it may be the one that does not hold."""
         self._journal.forget(mailbox.address)
         self._vault.telling.move_to(b"")
+
+    # The end of the whole vault
+
+    def say_end(self) -> bool:
+        """Queue the last word to the other devices: the holder closes the vault. False when there are none."""
+        if not self._vault.telling.active or len(self.roster().devices) < 2:
+            return False
+        self._vault.telling.tell("end", {})
+        return True
+
+    def closed(self) -> list[Heard]:
+        """Another device closed the vault: this one keeps its copy until it is closed too, and exchanges nothing."""
+        with self._store.transaction():
+            self._vault.set_meta(RETIRED, "closed")
+            self._vault.telling.move_to(b"")
+        return [Heard("vault-closed")]
 
     # Other chains
 
@@ -278,6 +299,9 @@ class Devices:
             return []
         before, roster = self.roster(), read_chain(held, self.anchor(), self._vault.vault_id)[-1]
         lost = self._own_acts(ours, held)
+        if self.retired() != "closed":
+            here = any(roster.has(one) for one, _ in self._selves())
+            self._vault.set_meta(RETIRED, "" if here else "removed")
         self._journal.put_chain(held)
         self._vault.set_meta("roster", held[-1])
         self._vault.set_meta("root", roster.root)
@@ -290,6 +314,8 @@ class Devices:
         ]
 
     def _heard(self, kind: str, device: Device) -> Heard:
+        if kind == "device-removed" and device.id == self._vault.device_id:
+            kind = "removed-here"
         return Heard(kind, self.name(device.id), detail=device.id.hex())
 
     def _own_acts(self, ours: Sequence[bytes], held: Sequence[bytes]) -> tuple[list[Device], list[bytes]]:
@@ -353,6 +379,7 @@ class Devices:
             device = self._new_keys()
             leaving = [old] if roster.has(old) else []
             self.set_name(name, device.id)
+            self._vault.set_meta(RETIRED, "")
         self._turn(
             make_next(
                 roster, by, add=[device], remove=leaving, root=fresh.root_key().public, new_epoch=True, now=self._now()

@@ -142,7 +142,7 @@ class Hearing:
         self, mailbox: Mailbox, incoming: Incoming, operations: Sequence[tuple[str, bytes]]
     ) -> tuple[list[Heard], list[VaultError]]:
         """All operations in one transaction when all are acceptable; otherwise each by itself."""
-        if mailbox.state == "closing":
+        if mailbox.state == "closing" or self._vault.devices.retired():
             operations = [item for item in operations if item[0] in ("roster", "turn")]
         known = (VerificationFailed, ForeignChange, InputRefused, NotFound)
         try:
@@ -178,6 +178,8 @@ class Hearing:
             case "end" if mailbox.kind == "snapshot":
                 self._mailboxes.set_state(mailbox.address, "closing")
                 self._vault.set_meta("snapshot", "")
+            case "end":
+                return self._vault.devices.closed()
         return []
 
     # Rows
@@ -228,7 +230,7 @@ class Hearing:
             self._journal.add_edition(document, change.hash, fields["epoch"], 0, incoming.device)
             return []
         if fields["parent"] != self._telling.holding(document_id):
-            self._journal.add_edition(document, change.hash, fields["epoch"], -1, incoming.device)
+            self._journal.pass_over(document, change.hash, incoming.device)
             return []
         self._adopt(incoming, fields, change)
         return [self._changed(document_id, fields["author"])]
@@ -281,7 +283,7 @@ class Hearing:
             self._documents.name_actor(change.actor, fields["author"])
         for item in lost:
             self._journal.lose_edition(document, item.hash, item.epoch)
-        if not editions and fields["parent"] is not None:
+        if all(item.lost for item in editions) and fields["parent"] is not None:
             self._journal.add_edition(document, fields["parent"], self._epoch_of(document_id, fields["parent"]), 0, me)
         self._journal.add_edition(document, change.hash, fields["epoch"], None, incoming.device)
         self._journal.place_edition(document, change.hash)
@@ -335,9 +337,7 @@ class Hearing:
 
     def _epoch_of(self, document_id: str, edition: bytes) -> int:
         """The number of an edition here; NotFound when it is not known."""
-        known = {
-            item.hash: item.epoch for item in self._journal.editions(bytes.fromhex(document_id)) if item.place != -1
-        }
+        known = {item.hash: item.epoch for item in self._journal.editions(bytes.fromhex(document_id)) if not item.lost}
         if edition in known:
             return known[edition]
         epochs = [self._documents.epoch(document_id), *(epoch for epoch, _ in self._documents.archived(document_id))]
@@ -355,7 +355,7 @@ class Hearing:
             raise ForeignChange("changes of a document that is not known")
         self._journal.written_again(document, fields["again"])
         items = [(Pending(read_claim(i["change"]), i["author"], i["time"]), i["own"]) for i in fields["items"]]
-        if not items or any(known.hash == edition and known.place == -1 for known in self._journal.editions(document)):
+        if not items or any(known.hash == edition and known.lost for known in self._journal.editions(document)):
             return []  # of an edition that lost: whoever wrote them writes them again
         try:
             epoch = self._epoch_of(document_id, edition)

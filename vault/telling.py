@@ -151,7 +151,7 @@ class Telling:
 
     def holding(self, document_id: str) -> bytes | None:
         """The edition that holds in the log; None for a document that the log does not know yet."""
-        known = self.journal.editions(bytes.fromhex(document_id))
+        known = [edition for edition in self.journal.editions(bytes.fromhex(document_id)) if not edition.lost]
         placed = [edition for edition in known if edition.place is not None]
         if placed:
             return max(placed, key=_place).hash
@@ -159,7 +159,7 @@ class Telling:
 
     def _know(self, document: bytes, edition: bytes) -> None:
         """A document from before there was anybody to tell: its edition holds."""
-        if not self.journal.editions(document):
+        if all(edition.lost for edition in self.journal.editions(document)):
             epoch = next(
                 (epoch for epoch, save in self._documents.archived(document.hex()) if first_hash(save) == edition),
                 self._documents.epoch(document.hex()),

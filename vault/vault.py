@@ -162,6 +162,8 @@ class Vault(Record):
             vault = cls._opened(path, slots, key, busy, accept_older=accept_older)
             slots.write()
         vault.clock = clock
+        if accept_older:
+            vault.devices.put_back()
         return vault
 
     def lock(self) -> None:

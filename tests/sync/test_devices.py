@@ -139,6 +139,18 @@ class Test_together:
         (section,) = household.holder.list().documents
         assert {entry.text("label") for entry in household.holder.read(section.id).entries} == {"A", "B"}
 
+    def test_three_make_the_same_section_and_go_on_writing(self, household: Household) -> None:
+        """Editions that were passed over never stand in for the one that holds, whatever their numbers."""
+        household.add_device()
+        household.add_device("tablette")
+        for turn in range(2):
+            for vault, _ in household.devices:
+                for kind in ("allergies", "conditions", "vitals"):
+                    vault.add_entry(vault.section(kind), "allergy", {"label": f"{turn} {vault.device_id.hex()}"})
+            household.settle()
+        assert alike(household)
+        assert {len(household.holder.read(line.id).entries) for line in household.holder.list().documents} == {6}
+
     def test_both_import_the_same_letter(self, household: Household) -> None:
         phone, _ = household.add_device()
         for vault in (household.holder, phone):

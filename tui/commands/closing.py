@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from vault import Vault
     from vault.closing import Local, Seen
 
-WHAT = {"half": N_("half of a key"), "mailbox": N_("mailbox"), "blob": N_("sealed file")}
+WHAT = {
+    "half": N_("half of a key"),
+    "mailbox": N_("mailbox"),
+    "channel": N_("mailbox of your devices"),
+    "blob": N_("sealed file"),
+}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,9 +172,11 @@ def _text(told: dict[str, Any]) -> str:
             signed = _("receipt {data}").format(data=item["receipt"]) if item["receipt"] else _("no receipt is given")
             lines.append(f"  - {_(WHAT[item['what']])} {item['address'][:16]}, {render.clean(item['relay'])}: {signed}")
     if left:
-        lines += ["", _("Left at relays: sealed, and without keys")]
-        lines += [f"  - {_(WHAT[item['what']])} {item['address'][:16]}, {render.clean(item['relay'])}: {item['why']}"
-                  for item in left]  # fmt: skip
+        lines += ["", _("Left at relays: sealed, and without keys here")]
+        for item in left:
+            why = _("until your other devices have read that the vault is closed")
+            why = why if item["why"] == "other-devices" else item["why"]
+            lines.append(f"  - {_(WHAT[item['what']])} {item['address'][:16]}, {render.clean(item['relay'])}: {why}")
     lines += ["", _("What cannot be destroyed")]
     for item in told["cannot_be_destroyed"]["read_by"]:
         state = _("opened: may have been copied") if item["opened"] else _("was given access; no opening is proven")

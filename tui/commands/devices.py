@@ -41,6 +41,8 @@ def _add(session: Session) -> int:
         host = Host(vault, exchange)
         if session.args.confirm:
             return _admit(session, host, session.args.confirm)
+        if not vault.devices.name(vault.device_id):
+            vault.devices.set_name(socket.gethostname())
         code = host.begin(secret=session.args.secret)
         _show_code(session, code.print())
         number = host.number(wait=session.args.wait)
@@ -112,11 +114,29 @@ def _list(session: Session) -> int:
     with session.vault() as vault:
         devices = vault.devices.all()
         session.give([shapes.device(item) for item in devices], lambda: render.devices(devices))
+        if retired := render.retirement(vault.devices.retired()):
+            session.say(retired)
     return 0
 
 
 def _list_arguments(_parser: argparse.ArgumentParser) -> None:
     """No argument of its own."""
+
+
+def _name_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", metavar=_("DEVICE"), help=_("its name, or the beginning of its id"))
+    parser.add_argument("name", metavar=_("NAME"), help=_("how it is called from now on, on all devices"))
+
+
+def _name(session: Session) -> int:
+    with session.vault() as vault:
+        device = vault.devices.find(session.args.device)
+        vault.devices.set_name(
+            session.args.name, bytes.fromhex(device.id), restored_from=bytes.fromhex(device.restored_from)
+        )
+        line = vault.devices.find(device.id)
+        session.give(shapes.device(line), lambda: render.devices([line]))
+    return 0
 
 
 def _remove_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,5 +174,6 @@ VERBS = {
     "device add": Verb(_add_arguments, _add),
     "device join": Verb(_join_arguments, _join),
     "device list": Verb(_list_arguments, _list),
+    "device name": Verb(_name_arguments, _name),
     "device remove": Verb(_remove_arguments, _remove, writes=True),
 }

@@ -19,6 +19,7 @@ from tui.language import LANGUAGES, _, language, set_language
 from tui.render import fit
 from tui.render import role as role_words
 from tui.screens.base import Dialog, HouseScreen, in_thread
+from tui.screens.devices import AskCode, join_vault
 from tui.screens.files import SaveAs
 from tui.screens.forms import Choice, Confirm, Form, Option, Working
 from tui.screens.importing import bring_in
@@ -33,6 +34,7 @@ from vault.passphrase import accept_new, make_passphrase, normal_form
 
 NAMES = {"fr": "Français", "en": "English"}  # each in its own language, so that everybody finds theirs
 ASKED_BACK = 3
+JOIN = "join"
 
 
 class FirstRun(HouseScreen[Vault]):
@@ -42,6 +44,7 @@ class FirstRun(HouseScreen[Vault]):
         super().__init__()
         self._path = path
         self._role = self._holder = self._birth = self._phrase = ""
+        self._code: tuple[str, str] | None = None
 
     def body(self) -> ComposeResult:
         yield Plain(id="welcome")
@@ -74,15 +77,19 @@ class FirstRun(HouseScreen[Vault]):
 
     async def _ask_role(self) -> bool:
         options = [Option("", _("mine: I am the patient"))]
+        options += [Option(JOIN, _("I have a vault on another device"))]
         options += [Option(role, _("a professional's: {role}").format(role=role_words(role))) for role in ROLES]
         text = _("Elpis keeps health records in a vault on this computer. Nobody opens it without your passphrase.")
         chosen = await self.app.push_screen_wait(Choice(_("Whose vault is it?"), options, text=text, left=60))
         if chosen is None:
             return False
-        self._role = chosen
+        self._role, self._code = chosen, None
         return True
 
     async def _ask_name(self) -> bool:
+        if self._role == JOIN:
+            self._code = await self.app.push_screen_wait(AskCode())
+            return self._code is not None
         answer = await self.app.push_screen_wait(AskName(self._holder, self._birth, patient=not self._role))
         if answer is None:
             return False
@@ -100,6 +107,9 @@ class FirstRun(HouseScreen[Vault]):
 
     async def _make(self) -> None:
         """The key derivation takes about a second: in a thread, and said."""
+        if self._code is not None:
+            await self._join(*self._code)
+            return
         working = Working(_("Your vault is being made. It takes a second or two."))
         self.app.push_screen(working)
         vault = None
@@ -122,6 +132,16 @@ class FirstRun(HouseScreen[Vault]):
             if await self.app.push_screen_wait(ask):
                 await bring_in(self, vault)
         self.dismiss(vault)
+
+    async def _join(self, code: str, name: str) -> None:
+        """The vault of the other device, here too; what went wrong is told, and the code is asked for again."""
+        vault, phrase, self._phrase = None, self._phrase, ""
+        with self.telling():
+            vault = await join_vault(self, self._path, code, name, phrase)
+        if vault is None:
+            self._conduct()
+        else:
+            self.dismiss(vault)
 
     async def _hand_over(self, kit: RecoveryKit) -> None:
         words = kit.words(language())

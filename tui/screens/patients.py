@@ -46,6 +46,7 @@ class Patients(HouseScreen[None]):
         Binding("s", "app.sync", show=False),
         Binding("d", "deposit", show=False),
         Binding("c", "people", show=False),
+        Binding("e", "devices", show=False),
         Binding("r", "relay", show=False),
     ]
 
@@ -73,6 +74,7 @@ class Patients(HouseScreen[None]):
             Key("C", _("People and cards"), "people"),
             Key("L", _("Lock"), "app.lock"),
             Key("R", _("Relay"), "relay"),
+            Key("E", _("My devices"), "devices"),
         ]
 
     def help_text(self) -> str:
@@ -119,6 +121,11 @@ class Patients(HouseScreen[None]):
 
     def action_read(self) -> None:
         self._rows.action_choose()
+
+    def action_devices(self) -> None:
+        from tui.screens.devices import DevicesScreen
+
+        self.app.push_screen(DevicesScreen())
 
     def action_people(self) -> None:
         self.app.push_screen(PeopleScreen())

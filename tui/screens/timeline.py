@@ -44,6 +44,7 @@ class Timeline(HouseScreen[None]):
         Binding("i", "bring_in", show=False),
         Binding("d", "deposits", show=False),
         Binding("c", "people", show=False),
+        Binding("e", "devices", show=False),
         Binding("s", "app.sync", show=False),
         Binding("escape", "close_search", show=False),
     ]
@@ -81,6 +82,7 @@ class Timeline(HouseScreen[None]):
             Key("S", _("Synchronise"), "app.sync"),
             Key("D", _("Deposits waiting"), "deposits"),
             Key("C", _("People and cards"), "people"),
+            Key("E", _("My devices"), "devices"),
         ]
 
     def help_text(self) -> str:
@@ -205,6 +207,11 @@ class Timeline(HouseScreen[None]):
         from tui.screens.people import PeopleScreen
 
         self.app.push_screen(PeopleScreen())
+
+    def action_devices(self) -> None:
+        from tui.screens.devices import DevicesScreen
+
+        self.app.push_screen(DevicesScreen())
 
     def action_deposits(self) -> None:
         from tui.screens.deposits import Deposits

@@ -19,12 +19,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """An edition of a document: its number, its place in the log (None: not in it yet, -1: it lost), who started it."""
+    """An edition of a document: its number (-1: its replica is not here), its place in the log (None: not in it yet,
+    -1: it lost), who started it."""
 
     hash: bytes
     epoch: int
     place: int | None
     device: bytes
+
+    @property
+    def lost(self) -> bool:
+        return self.place == -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,10 @@ class HouseholdStore:
         self._store.run(
             "INSERT OR IGNORE INTO edition VALUES (?, ?, ?, ?, ?)", (document, edition, epoch, place, device)
         )
+
+    def pass_over(self, document: bytes, edition: bytes, device: bytes) -> None:
+        """Another device's edition that lost against one before it: what belongs to it is known by its hash alone."""
+        self.add_edition(document, edition, -1, -1, device)
 
     def place_edition(self, document: bytes, edition: bytes) -> None:
         """The edition is the one that holds, from its place in the log on."""
