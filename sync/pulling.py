@@ -130,7 +130,7 @@ class Pull:
                 break
         if mailbox.kind == "inbox" and seen.count > mailbox.count:
             client.trim(mailbox.address, mailbox.owner, seen.count)
-        if mailbox.state == "closing":
+        if mailbox.state == "closing" and (mailbox.kind != "vault" or self._vault.devices.is_over(mailbox.address)):
             # Devices that are away still have to read what lies in the vault's own channel.
             client.close_mailbox(mailbox.address, mailbox.owner, mailbox.kind != "vault")
             self._outbox.done(mailbox.address)

@@ -65,6 +65,7 @@ VERBS = (
             ("add", N_("take a new device in: shows a code")),
             ("join", N_("be that new device")),
             ("list", N_("which devices have this vault")),
+            ("name", N_("how a device is called")),
             ("remove", N_("go on without a device")),
         ),
     ),

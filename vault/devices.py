@@ -13,7 +13,17 @@ from vault.errors import CannotOpen, InputRefused, Malformed, NotFound, Verifica
 from vault.hearing import Heard, Hearing
 from vault.operation import NEXT, encode_operation
 from vault.primitives import BoxKey, SigningKey, make_key, pad, seal_to, unpad
-from vault.roster import ROSTER, Device, Roster, choose, derive_device_id, make_device, make_next, read_chain
+from vault.roster import (
+    ROSTER,
+    Device,
+    Roster,
+    choose,
+    derive_device_id,
+    derive_head,
+    make_device,
+    make_next,
+    read_chain,
+)
 from vault.statement import read_statement
 from vault.store.household import HouseholdStore
 from vault.store.mailboxes import Mailbox, MailboxStore
@@ -25,6 +35,9 @@ if TYPE_CHECKING:
 
 ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
 RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
+TURNED = "turned"  # a setting: head of the statement that the channel was made for
+LEFT = "left:"  # a setting for each channel that a turn ended: since when
+READ_ON = 90 * 86_400  # seconds in which a turn that holds against the first one may still come into its log
 BEHIND = "behind"  # a setting: this copy was put back and has to read the log before it tells anything
 NAME = 60
 
@@ -120,6 +133,7 @@ class Devices:
         home = self._vault.people.relay()
         if home is None:
             raise InputRefused("no relay is remembered yet", hint="run `elpis sync --relay URL` once")
+        self._need_part()
         device = make_device(sign, box, self._now())
         with self._store.transaction():
             telling = self._vault.telling
@@ -169,6 +183,7 @@ class Devices:
 
     def remove(self, device_id: str) -> None:
         """From now on this device is none of the holder's: the vault goes to its next epoch without it."""
+        self._need_part()
         wanted = bytes.fromhex(device_id)
         if not self.roster().has(wanted):
             raise NotFound("no such device", wanted=device_id)
@@ -191,6 +206,7 @@ class Devices:
                 following = self._need(address)
                 boxes = [self._box(device, following) for device in roster.devices]
                 telling.tell("turn", {"chain": self.chain(), "epoch": roster.epoch, "boxes": boxes})
+                self._vault.set_meta(TURNED, derive_head(statement))
                 telling.move_to(address)  # nothing that comes after this may be told where the others still read
                 for sealed, relay, file, owner, old, _ in self._journal.files():
                     token = make_key()
@@ -226,7 +242,7 @@ class Devices:
             self._stop(mailbox)
             return heard
         current = self._vault.telling.channel()
-        if current is not None and current.epoch > fields["epoch"]:
+        if current is not None and current.epoch > fields["epoch"] and self._on_chain():
             return heard
         sealed = {box["device"]: box["sealed"] for box in fields["boxes"]}
         for device, box in mine:
@@ -234,7 +250,7 @@ class Devices:
                 tokens = NEXT.decode(unpad(box.open(sealed[device])))
                 if (tokens["vault"], tokens["device"]) != (self._vault.vault_id, device):
                     raise VerificationFailed("this box was made for another device")
-                self._go_to(mailbox, tokens)
+                self._go_to(mailbox, tokens, derive_head(fields["chain"][-1]))
                 return heard
         raise Malformed("a turn without a box for this device")
 
@@ -247,24 +263,37 @@ class Devices:
                 found.append((derive_device_id(SigningKey.from_seed(sign).public), BoxKey.from_secret(box)))
         return found
 
-    def _go_to(self, mailbox: Mailbox, tokens: Mapping[str, Any]) -> None:
+    def _on_chain(self) -> bool:
+        """Whether the channel that this device is in belongs to the chain that holds."""
+        head = self._vault.meta_bytes(TURNED)
+        return not head or any(derive_head(statement) == head for statement in self.chain())
+
+    def _go_to(self, mailbox: Mailbox, tokens: Mapping[str, Any], head: bytes) -> None:
         """From here on the vault's channel is the next one."""
         telling, current = self._vault.telling, self._vault.telling.address
         given = {name: tokens[name] for name in ("owner", "append", "key")}
         self._mailboxes.add(tokens["address"], mailbox.relay, "vault", epoch=tokens["epoch"], **given)
-        if mailbox.state == "open" and mailbox.owner is not None:
-            arguments = {"owner": mailbox.owner, "purge": False}
-            self._outbox.queue(mailbox.relay, "close_mailbox", mailbox.address, arguments)
-        self._mailboxes.set_state(mailbox.address, "closing")
+        self._leave(mailbox.address)
+        self._vault.set_meta(TURNED, head)
         self._journal.retell(mailbox.address, tokens["address"])
         if tokens["address"] == current:
             return
         if current != mailbox.address:
             # It had gone to a channel whose turn lost, or stopped for one: what was told there is told anew.
-            self._mailboxes.set_state(current, "closing")
+            self._leave(current)
             self._journal.forget(current)
             telling.everything_into(tokens["address"])
         telling.move_to(tokens["address"])
+
+    def _leave(self, address: bytes) -> None:
+        self._mailboxes.set_state(address, "closing")
+        if address and not self._vault.meta(f"{LEFT}{address.hex()}"):
+            self._vault.set_meta(f"{LEFT}{address.hex()}", str(self._now()))
+
+    def is_over(self, address: bytes) -> bool:
+        """Whether nothing that counts can come into a former channel any more."""
+        since = self._vault.meta(f"{LEFT}{address.hex()}")
+        return not since or self._now() > int(since) + READ_ON
 
     def _stop(self, mailbox: Mailbox) -> None:
         """This device was removed: it keeps what it has and tells nobody. It reads this log on: the turn that removed
@@ -393,6 +422,10 @@ class Devices:
         self._vault.telling.tell("roster", {"chain": self.chain()})
 
     # Inside
+
+    def _need_part(self) -> None:
+        if self.retired():
+            raise InputRefused("this device takes no part any more", hint="Another of your devices decides that now.")
 
     def _new_keys(self) -> Device:
         """Keys of a new device, in place of the old ones; what was sealed to the old box can still be opened."""

@@ -28,7 +28,7 @@ from vault.primitives import (
     need_suite,
     same,
 )
-from vault.roster import derive_device_id, read_chain
+from vault.roster import derive_device_id, derive_head, read_chain
 from vault.statement import make_statement, open_statement, read_statement, seal_statement
 from vault.store.household import HouseholdStore
 from vault.store.mailboxes import MailboxStore
@@ -254,7 +254,12 @@ class Newcomer:
             "identity-box": fields["identity_box"],
         }
         settings = {name: value.encode() for name, value in fields["about"].items()}
-        settings |= {"root": fields["root"], "roster": fields["chain"][-1], "telling": fields["channel"]["address"]}
+        settings |= {
+            "root": fields["root"],
+            "roster": fields["chain"][-1],
+            "turned": derive_head(fields["chain"][-1]),
+            "telling": fields["channel"]["address"],
+        }
         settings |= {"snapshot": fields["snapshot"]["address"]}  # until it is read whole
         with store.transaction():
             for name, secret in secrets.items():

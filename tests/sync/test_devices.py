@@ -331,6 +331,14 @@ class Test_a_copy_put_back:
         assert ("device-restored", "téléphone") in kinds and "quarantined" not in {kind for kind, _ in kinds}
         assert len(again.devices.all()) == 3
 
+    def test_by_the_kit_it_is_another_device_too(self, household: Household, made, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        copy = self.copied(household.holder, tmp_path / "copy")
+        words = " ".join(made[""][1].words())
+        again = Vault.recover(copy, words, "une autre phrase", clock=household.clock, accept_older=True)
+        household._opened.append(again)
+        assert [line.this for line in again.devices.all()] == [True]
+        assert again.device_id != household.holder.device_id
+
     def test_alone_it_takes_its_own_place(self, household: Household, tmp_path: Path) -> None:
         document = letter(household.holder)
         copy = self.copied(household.holder, tmp_path / "copy")

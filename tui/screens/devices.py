@@ -12,6 +12,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from tui.details import translated
 from tui.files import write_private
 from tui.language import _
 from tui.messages import Changed
@@ -24,6 +25,7 @@ from tui.widgets.bars import Key
 from tui.widgets.field import Field
 from tui.widgets.plain import Plain
 from tui.widgets.rows import VirtualList
+from vault.errors import NotFound, VaultError, VerificationFailed
 
 if TYPE_CHECKING:
     from sync.pairing import Guest, Host
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 LOOK = 10.0  # seconds of one wait at the relay: leaving the dialog ends with it
+
+
+def told_of(failure: VaultError) -> str:
+    """What it was, beginning as a sentence does."""
+    told = translated(str(failure))
+    return told[:1].upper() + told[1:]
 
 
 def device_name(device: DeviceLine) -> str:
@@ -137,6 +145,10 @@ async def add_device(screen: HouseScreen[Any]) -> None:
     screen.app.push_screen(working)
     try:
         name = await in_thread(lambda: host.admit(typed))
+    except VerificationFailed:
+        told = _("The number is not the same: somebody may stand between the devices. Nothing was handed over.")
+        screen.house.tell_text(told, bad=True)
+        return
     finally:
         working.dismiss(None)
     screen.house.changed()
@@ -246,7 +258,15 @@ class AskCode(Form[tuple[str, str]]):
 
 
 async def join_vault(screen: HouseScreen[Any], path: Path, code: str, name: str, passphrase: str) -> Vault | None:
-    """A vault for this device, filled from the other one; from a screen's worker. None when it was left."""
+    """A vault for this device, filled from the other one; from a screen's worker. None when it was left or refused."""
+    try:
+        return await _join_vault(screen, path, code, name, passphrase)
+    except (VerificationFailed, NotFound) as failure:
+        screen.house.tell_text(f"{told_of(failure)}. {_('Begin again with a new code.')}", bad=True)
+        return None
+
+
+async def _join_vault(screen: HouseScreen[Any], path: Path, code: str, name: str, passphrase: str) -> Vault | None:
     from sync.exchange import Exchange
     from sync.pairing import Guest
 
