@@ -161,7 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser for these arguments: every verb by name and help, the one that is asked for with its arguments."""
+    """The parser for these arguments: the verb that is asked for, or all by name and help when that may be shown.
+
+    A start that builds the parsers of all verbs takes a twentieth longer.
+    """
     vars(argparse).update(_=_, ngettext=ngettext)  # the library's own sentences, in the same language
     asked = _asked(arguments)
     top = argparse.ArgumentParser(
@@ -172,7 +175,10 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help=_("show program's version number and exit"))
     verbs = top.add_subparsers(title=_("verbs"), metavar=_("VERB"), dest="verb")
-    for entry in VERBS:
+    shown = [entry for entry in VERBS if entry.name == asked]
+    if not shown or {"-h", "--help"} & set(arguments[: arguments.index(asked)] if asked else ()):
+        shown = list(VERBS)
+    for entry in shown:
         if entry.name == asked:
             _fill(_add_parser(verbs, entry.name, entry.help), entry)
         else:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vault.errors import VaultError
     from vault.record import Hit, Page, Summary
     from vault.recovery import RecoveryKit
-    from vault.vault import Progress, Vault
+    from vault.vault import Vault
 
 __all__ = [
     "Attachment",
@@ -36,7 +36,7 @@ _ROOMS = {
     "Entry": "document",
     "Hit": "record",
     "Page": "record",
-    "Progress": "vault",
+    "Progress": "attachment",
     "RecoveryKit": "recovery",
     "Subject": "document",
     "Summary": "record",

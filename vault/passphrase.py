@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import unicodedata
 
 from vault.errors import InputRefused
@@ -36,6 +35,8 @@ def accept_new(passphrase: str) -> str:
 def make_passphrase(language: str = "fr", words: int = OFFERED_WORDS) -> str:
     """A random phrase to offer, in words of the holder's language."""
     listed = wordlist(language)
+    import secrets
+
     return " ".join(secrets.choice(listed) for _ in range(words))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
+import os
 import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
@@ -127,16 +127,16 @@ def need_suite(suite: int, minimum: int = SUITE, known: tuple[int, ...] = (SUITE
 
 
 def make_key() -> bytes:
-    return secrets.token_bytes(KEY)
+    return os.urandom(KEY)
 
 
 def make_id() -> bytes:
     """A random 16-byte identifier."""
-    return secrets.token_bytes(16)
+    return os.urandom(16)
 
 
 def make_random(size: int) -> bytes:
-    return secrets.token_bytes(size)
+    return os.urandom(size)
 
 
 def same(left: bytes, right: bytes) -> bool:

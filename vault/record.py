@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vault.attachment import Progress, open_file, seal_file
 from vault.document import (
     CLINICAL,
     DOCUMENT_KINDS,
@@ -32,11 +31,13 @@ from vault.store.timeline import is_partial
 from vault.store.words import excerpt
 
 if TYPE_CHECKING:
+    from vault.attachment import Progress
     from vault.replica import Edit
     from vault.store.connection import Store
 
 Files = Mapping[str, bytes | Path]
 NO_FILES: Files = {}
+TELLING = "telling"  # the setting that names the vault's channel; there is none while the vault has one device
 Written = list[Path]
 BATCH = 500  # documents in one transaction of a bulk insert
 AMENDABLE = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "text")
@@ -162,6 +163,8 @@ class Record:
         if fields is None:
             raise NotFound("this document has no such attachment")
         path = self.sealed_path(fields["sealed_sha256"])
+        from vault.attachment import open_file
+
         return open_file(path, bytes.fromhex(fields["key"]), fields["size"], sha256=sha256, progress=progress)
 
     def sealed_path(self, sealed_sha256: str) -> Path:
@@ -305,6 +308,8 @@ class Record:
         self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None
     ) -> tuple[dict[str, object], Path]:
         """(the attachment's fields with its "sha256", where the sealed file lies, not yet synced)."""
+        from vault.attachment import seal_file
+
         key = make_key()
         folder = self.path / "attachments"
         draft = folder / f"{make_id().hex()}.new"
@@ -391,4 +396,4 @@ def sha256_of(source: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["Batch", "Hit", "Page", "Progress", "Record", "Summary", "readable", "sha256_of"]
+__all__ = ["TELLING", "Batch", "Hit", "Page", "Record", "Summary", "readable", "sha256_of"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vault.operation import claim, encode_operation, encode_row
 from vault.primitives import make_key
+from vault.record import TELLING
 from vault.replica import Change, changes, first_hash, heads
 from vault.store.household import Edition, HouseholdStore, Late
 from vault.store.mailboxes import Mailbox, MailboxStore
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from vault.channel import Pending
     from vault.vault import Vault
 
-TELLING = "telling"  # the setting that names the vault's channel; there is none while the vault has one device
 Operation = tuple[str, bytes]
 
 

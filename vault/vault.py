@@ -17,32 +17,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vault import passphrase as phrases
-from vault.attachment import Progress
 from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultExists
 from vault.head import Head
-from vault.hybrid import derive_seed
-from vault.identity import Identity
 from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
 from vault.primitives import BoxKey, SigningKey, make_id, make_key
-from vault.quarantine import Quarantine
-from vault.record import Record
-from vault.recovery import RecoveryKit
-from vault.review.identity import check_ins
-from vault.roster import derive_device_id, derive_head, make_first
+from vault.record import TELLING, Record
 from vault.store.connection import Store
 from vault.store.documents import Documents
-from vault.store.household import HouseholdStore
 
 if TYPE_CHECKING:
     from vault.devices import Devices
     from vault.enrolment import Newcomer
     from vault.feeding import Feeding
+    from vault.identity import Identity
     from vault.people import People
+    from vault.quarantine import Quarantine
+    from vault.recovery import RecoveryKit
     from vault.sharing import Sharing
     from vault.telling import Telling
     from vault.visiting import Visiting
-
-__all__ = ["Progress", "Vault"]
 
 Clock = Callable[[], float]
 SLOTS, STORE, HEAD, FILES, BUSY, MAKING = "keyslots", "vault.db", "head", "attachments", "busy", "making"
@@ -57,7 +50,6 @@ class Vault(Record):
         self.store = store
         self.documents = Documents(store)
         self.keyring = Keyring(store)
-        self.quarantine = Quarantine()  # its process starts when something foreign comes
         self.vault_id = slots.vault_id
         self.clock: Clock = time.time
         self._slots = slots
@@ -66,7 +58,8 @@ class Vault(Record):
         self._busy = busy
         self._locked = False
         self.read_settings()
-        self.telling.listen()
+        if self.meta_bytes(TELLING):
+            self.telling.listen()
 
     @classmethod
     def create(
@@ -85,7 +78,7 @@ class Vault(Record):
         normal = phrases.accept_new(passphrase)
         if not name.strip() or len(name) > 200:
             raise InputRefused("a vault has the name of its holder, at most 200 characters")
-        vault_id, kit = make_id(), RecoveryKit.make()
+        vault_id, kit = make_id(), _make_kit()
         about = {"name": name.strip(), "birth": birth, "role": role, "language": language}
 
         def furnish(store: Store) -> None:
@@ -154,6 +147,8 @@ class Vault(Record):
     ) -> Vault:
         """The vault, opened by its recovery kit (words or shares); the new passphrase replaces the old."""
         normal = phrases.accept_new(new_passphrase)
+        from vault.recovery import RecoveryKit
+
         kit = RecoveryKit.read(words)
         with _entered(path, WAIT) as busy:
             slots = Keyslots.read(path / SLOTS)
@@ -172,7 +167,8 @@ class Vault(Record):
             return
         self._locked = True
         try:
-            self.quarantine.close()
+            if "quarantine" in self.__dict__:
+                self.quarantine.close()
             self.store.close()
         finally:
             self._head.close()
@@ -192,7 +188,7 @@ class Vault(Record):
         `deliver` takes the new kit to where it is kept, before the old one ends: when it raises, nothing is changed.
         """
         key = self._slots.open_with_passphrase(phrases.normal_form(passphrase))
-        kit = RecoveryKit.make()
+        kit = _make_kit()
         if deliver is not None:
             deliver(kit)
         self._put_kit(key, kit)
@@ -201,7 +197,7 @@ class Vault(Record):
 
     def renew_kit(self, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
         """A new kit in place of the one that was just used: the old one opens this folder no more."""
-        kit = RecoveryKit.make()
+        kit = _make_kit()
         if deliver is not None:
             deliver(kit)
         self._put_kit(self._key, kit)
@@ -242,6 +238,8 @@ class Vault(Record):
 
     def set_ins(self, written: str) -> None:
         """The holder's INS, "" for none: what comes in is compared with it. InputRefused when it is none."""
+        from vault.review.identity import check_ins
+
         number = check_ins(written) if written.strip() else ""
         self.set_meta("ins", number)
         self.holder_ins = number
@@ -255,17 +253,31 @@ class Vault(Record):
     @cached_property
     def identity(self) -> Identity:
         """The holder's own keys."""
+        from vault.hybrid import derive_seed
+        from vault.identity import Identity
+
         sign = SigningKey.from_seed(self.keyring.need("identity-sign"))
         box = BoxKey.from_secret(self.keyring.need("identity-box"), derive_seed(sign.seed))
         return Identity(self.holder_name, self.role, sign, box)
 
     @property
     def device_id(self) -> bytes:
+        from vault.roster import derive_device_id
+
         return derive_device_id(SigningKey.from_seed(self.keyring.need("device-sign")).public)
 
     @property
     def roster_head(self) -> bytes:
+        from vault.roster import derive_head
+
         return derive_head(self.meta_bytes("roster"))
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Where foreign changes are read; its process starts when the first one comes."""
+        from vault.quarantine import Quarantine
+
+        return Quarantine()
 
     @cached_property
     def telling(self) -> Telling:
@@ -328,8 +340,17 @@ class Vault(Record):
         return vault
 
 
+def _make_kit() -> RecoveryKit:
+    from vault.recovery import RecoveryKit
+
+    return RecoveryKit.make()
+
+
 def _furnish(store: Store, vault_id: bytes, about: Mapping[str, str], kit: RecoveryKit, now: int) -> None:
     """What a vault holds from its first moment: who it is of, and the keys of this device and of its holder."""
+    from vault.roster import make_first
+    from vault.store.household import HouseholdStore
+
     keyring = Keyring(store)
     with store.transaction():
         for name, value in about.items():

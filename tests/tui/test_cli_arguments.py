@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.commanding import Elpis, environment, process
+from tests.tui.commanding import Elpis, environment, passphrase_file, process
 from tui import cli, language
 from tui.session import duration, moment, rfc3339
+from vault import RecoveryKit
 
 LEAVES = list(
     chain.from_iterable(
@@ -115,6 +117,38 @@ def test_a_start_loads_only_what_it_needs() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
     )
     assert done.stderr.splitlines()[-1] == "''", done.stderr
+
+
+# What a list of documents needs nothing of: each of these costs every start of every command some milliseconds.
+NOT_FOR_A_LIST = (
+    "automerge", "cryptography", "importlib.resources", "secrets", "socket", "sqlite3", "subprocess", "sync",
+    "tempfile", "vault.attachment", "vault.channel", "vault.chunk", "vault.devices", "vault.grant", "vault.hybrid",
+    "vault.identity", "vault.importers", "vault.people", "vault.quarantine", "vault.recovery", "vault.replica", "vault.review",
+    "vault.roster", "vault.sharing", "vault.store.household", "vault.telling", "vault.terminology",
+)  # fmt: skip
+
+
+def test_a_list_loads_only_what_it_needs(made: dict[str, tuple[Path, RecoveryKit]], tmp_path: Path) -> None:
+    path = shutil.copytree(made[""][0], tmp_path / "vault")
+    words = ["--vault", str(path), "--passphrase-file", str(passphrase_file(tmp_path)), "list"]
+    script = (
+        f"import sys; from tui import cli; code = cli.main({words!r})\n"
+        f"sys.exit(code or repr([name for name in {NOT_FOR_A_LIST!r} if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert done.stderr.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_list_of_verbs_is_there_when_it_may_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A start builds the parser of one verb; help and mistakes show all of them."""
+    for words, code in ((["--help"], 0), (["--language", "en", "-h", "list"], 0), (["lizt"], 2), (["-h", "lizt"], 0)):
+        assert cli.main(words) == code
+        out, err = capsys.readouterr()
+        assert "contribute" in out + err, words
+    assert cli.main(["list", "--help"]) == 0
+    assert "newest first" in capsys.readouterr().out
 
 
 def test_language_comes_from_the_environment() -> None:

@@ -6,11 +6,9 @@ reads cost 2.5 times as much). Normative facts: spec/storage.md.
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from vault.errors import StorageFailed, VaultLocked
 
 Row = tuple[Any, ...]
+_SCHEMA = Path(__file__).parent / "schema"
 
 _SETTINGS = (
     "PRAGMA cipher_memory_security = OFF",
@@ -199,6 +198,8 @@ class Store:
         with self._lock, _mapped():
             self._opened().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         with self._lock:
+            import shutil
+
             try:
                 shutil.copyfile(self.path, target)
                 target.chmod(0o600)
@@ -242,14 +243,12 @@ class Store:
 
 def schema_version() -> int:
     """How many numbered files there are; they are read only when a store has not seen them all."""
-    return sum(entry.name.endswith(".sql") for entry in resources.files("vault.store.schema").iterdir())
+    return sum(entry.suffix == ".sql" for entry in _SCHEMA.iterdir())
 
 
 def schema_files() -> list[tuple[str, str]]:
     """(name, SQL) of the numbered files, in order."""
-    folder = resources.files("vault.store.schema")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(name, (folder / name).read_text(encoding="utf-8")) for name in names]
+    return [(path.name, path.read_text(encoding="utf-8")) for path in sorted(_SCHEMA.glob("*.sql"))]
 
 
 @contextmanager
