@@ -34,7 +34,16 @@ MAX_FETCH = 4 << 30  # of one file that comes from somebody else
 
 
 class Exchange:
-    def __init__(self, vault: Vault, client_factory: Callable[..., RelayClient] = RelayClient) -> None:
+    """`caught` is called at once with each contradiction of a relay that is met outside of `sync`, whose report
+    tells its own."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        client_factory: Callable[..., RelayClient] = RelayClient,
+        *,
+        caught: Callable[[Event], None] | None = None,
+    ) -> None:
         self._vault = vault
         self._outbox = Outbox(vault)
         self._relays = Relays(vault.people, client_factory)
@@ -42,6 +51,7 @@ class Exchange:
         self._household = Household(vault, self._outbox, self._relays)
         self._puller = Pull(vault, self._outbox, self._relays, self._household)
         self._swept = False
+        self._caught = caught
         self.lock = threading.RLock()
 
     def close(self) -> None:
@@ -79,7 +89,7 @@ class Exchange:
             self._push(report, progress)
             report.queued = self._outbox.queued()
             home = self._vault.people.relay()
-            if home is not None and home[0] in report.unreachable:
+            if home is not None and home[0] in report.unreachable and not report.contradictions:
                 raise RelayUnreachable("the relay does not answer", hint="Nothing is lost: it goes with the next sync.")
             return report
 
@@ -101,7 +111,13 @@ class Exchange:
                 return report
             self._push(report, progress)
             report.queued = self._outbox.queued()
+            self._tell(report)
             return report
+
+    def _tell(self, report: Report) -> None:
+        if self._caught is not None:
+            for event in report.contradictions:
+                self._caught(event)
 
     def _push(self, report: Report, progress: Progress | None) -> None:
         self._pusher.all(report, progress)
@@ -141,7 +157,7 @@ class Exchange:
         with self.lock:
             visiting = self._vault.visiting
             visiting.close_ended()
-            self._puller.inbox()
+            self._tell(self._puller.inbox())
             self.push()  # what was written before must be in the channel before it is read
             visit, document = visiting.find(wanted)
             documents = [document] if document else list(visit.document_ids)
@@ -171,7 +187,7 @@ class Exchange:
                 one.write_again()
         except AccessEnded:
             # The document moved to another epoch between the inbox and the channel: the renewal is on its way.
-            self._puller.inbox()
+            self._tell(self._puller.inbox())
             if not again or not any(self._vault.visiting.moved(one) for one in unlocked):
                 raise
             return self._open(visit, documents, why, again=False)
@@ -196,7 +212,7 @@ class Exchange:
             try:
                 return self._vault.visiting.find(wanted)
             except NotFound:
-                self._puller.inbox()
+                self._tell(self._puller.inbox())
                 return self._vault.visiting.find(wanted)
 
     def read_channel(

@@ -67,11 +67,13 @@ class Pull:
                 return
             self._household.caught_up(boxes[0])
 
-    def inbox(self) -> None:
+    def inbox(self) -> Report:
         """The inbox alone, before an opening: a renewal may lie there. A relay that is away is no reason to stop."""
+        report = Report()
         for mailbox in self._outbox.mailboxes():
             if mailbox.kind == "inbox":
-                self._mailbox(mailbox, Report())
+                self._mailbox(mailbox, report)
+        return report
 
     def watches(self) -> list[Watch]:
         """What an open screen waits for."""

@@ -28,6 +28,11 @@ class Report:
     events: list[Event] = field(default_factory=list)
     unreachable: list[str] = field(default_factory=list)
 
+    @property
+    def contradictions(self) -> list[Event]:
+        """What a relay was caught at: told, whatever else went wrong."""
+        return [event for event in self.events if event.kind == "relay-contradiction"]
+
     def silent(self, relay: str) -> None:
         if relay not in self.unreachable:
             self.unreachable.append(relay)

@@ -12,7 +12,7 @@ from vault.channel import Channel, Incoming, Pending, Taken, Writer, own_sender_
 from vault.document import Document
 from vault.encoding import decode, encode
 from vault.errors import NotFound
-from vault.primitives import make_id
+from vault.primitives import hash32
 from vault.store.mailboxes import Mailbox, MailboxStore
 
 if TYPE_CHECKING:
@@ -72,10 +72,11 @@ class Following:
         if not what.edits:
             return
         replica, written = self._documents.replica(document_id), taken.applied[-1]
-        branch = self._branch(document_id)
+        branch = self._branch(document_id, replica.actor)
         again = late.write_again(replica.save, replica.actor, branch, what)
         if again.beside is not None:
-            author, moment = self._documents.written(what.contested[0][1])
+            # What the edition carries is the holder's word, as every value in it.
+            author, moment = self._documents.written(what.contested[0][1]) if what.contested else ("", 0)
             self._documents.record(
                 document_id, replica.epoch, again.beside, author or self._vault.holder_name, moment or written.time
             )
@@ -85,13 +86,14 @@ class Following:
         conflicts = again.merged.conflicts
         self._documents.write(document_id, again.state, again.save, conflicts)
 
-    def _branch(self, document_id: str) -> bytes:
-        """The actor under which late changes are written again in the current epoch."""
+    def _branch(self, document_id: str, own: bytes) -> bytes:
+        """The actor under which late changes are written again in the current epoch, where this device writes as `own`.
+
+        One for all of them, shared or not: each is made on what those before it did.
+        """
+        branch = hash32(b"late" + own)[:16]
         channel = self._mailboxes.channel(bytes.fromhex(document_id))
-        if channel is None:
-            return make_id()
-        branch = channel.branch or make_id()
-        if channel.branch is None:
+        if channel is not None and channel.branch is None:
             self._mailboxes.set_branch(channel.address, branch)
             self._mailboxes.put_actor(channel.address, branch, self._vault.identity.sign.public)
         return branch

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vault.replica import Change, Edit, Merged, Path, State, changes, edit, flatten, merge
+from vault.replica import Change, Edit, Merged, Path, State, changes, conflicts, edit, flatten, merge
 from vault.shape import edits_between
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What late changes did to the replica of their epoch. `contested`: fields that somebody else had set too."""
+    """What late changes did to the replica of their epoch. `seen`: what each edit replaced there. `contested`: fields
+    that somebody else had set too."""
 
     edits: tuple[Edit, ...]
+    seen: tuple[Any, ...]
     contested: tuple[tuple[Path, bytes], ...]  # (path, the change of somebody else)
     whole: Mapping[str, Mapping[str, Any]]  # the entries that were touched, as they stood afterwards
 
@@ -49,7 +51,7 @@ def effect(before: bytes, merged: Merged, applied: Sequence[bytes]) -> Late:
         if shown.change not in late:
             edits = [item for item in edits if item[1] != clash.path]
             edits.append(("set", clash.path, sides[0].value))
-    return Late(tuple(edits), tuple(contested), touched(edits, merged.state))
+    return Late(tuple(edits), tuple(replaced(edits, old)), tuple(contested), touched(edits, merged.state))
 
 
 def touched(edits: Sequence[Edit], state: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -81,7 +83,8 @@ def write_again(save: bytes, actor: bytes, branch: bytes, late: Late) -> Again:
     """The late edits on the edition of the current epoch, under the actor `branch`, merged into `save`.
 
     From the edition on they know nothing of what was written since: that stays beside them as a conflict. `actor` is
-    this device's: a contested field's present value is written again under it, so that both are seen.
+    this device's: the present value of a field that was contested, or that the edition has from somebody who wrote it
+    in another epoch, is written again under it, so that both are seen.
     """
     every = changes(save)
     trunk = [every[0], *(made for made in every if made.actor == branch)]
@@ -91,17 +94,35 @@ def write_again(save: bytes, actor: bytes, branch: bytes, late: Late) -> Again:
     present = flatten(save)
     beside: Change | None = None
     again: list[Edit] = []
-    for path, _ in late.contested:
+    edits, unseen = _unseen(late, base.state)
+    for path in dict.fromkeys([*(path for path, _ in late.contested), *unseen]):
         value = _value(present, path)
         if value is not None:
             again += [("delete", path), ("set", path, value)]  # the same value alone would write nothing
     if again:
         save, beside = edit(save, actor, again)
-    _, change = edit(base.save, branch, fitted(late.edits, late.whole, base.state))
+    _, change = edit(base.save, branch, fitted(edits, late.whole, base.state))
     if change is None:
-        return Again(save, flatten(save), Merged(save, present), beside, None)
+        state = flatten(save)
+        return Again(save, state, Merged(save, state, conflicts(save)), beside, None)
     merged = merge(save, [change])
     return Again(merged.save, merged.state, merged, beside, change)
+
+
+def _unseen(late: Late, base: State) -> tuple[list[Edit], list[Path]]:
+    """(the edits that are still to be made, the fields whose value in this state their authors had not read)."""
+    edits: list[Edit] = []
+    unseen: list[Path] = []
+    for item, seen in zip(late.edits, late.seen, strict=True):
+        path = item[1]
+        here = _value(base, path)
+        if here is not None and here not in (seen, item[2] if len(item) == 3 else None):
+            if item[0] == "delete" and len(path) == 2:
+                continue  # somebody amended it unseen: it stays
+            if len(path) != 2 or path[0] == "meta":
+                unseen += [path] if path[-1] != "kind" else []
+        edits.append(item)
+    return edits, unseen
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,11 +179,15 @@ class Outbox:
         return self._mailboxes.to_pull()
 
     def expect(self, address: bytes, checkpoint: Signed) -> None:
-        """The relay signed this of an own mailbox when it took a message: the pull must come to the same."""
-        if not self._mailboxes.knows(address):
-            return
+        """The relay signed this when it took a message: the pull must come to the same.
+
+        Of an inbox that only somebody else may read, the newest signed word is kept: nothing else is ever seen of it.
+        """
+        self.check_tail(address, checkpoint)
         self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
         self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
+        if not self._mailboxes.knows(address):
+            self._mailboxes.forget_links(address, checkpoint.count)
 
     def note(self, address: bytes, count: int, checkpoint: Signed) -> None:
         """The relay's signed word for what was just read: what another device of the holder compares with."""

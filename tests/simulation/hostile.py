@@ -144,9 +144,11 @@ def forge(world: World, seat: Seat, step: Step) -> None:
     if not opened._channel.save:
         raise NotFound("nothing to forge with")
     item, vault = opened._unlocked.item, seat.vault
-    grant = world.ledger.grants.get(opened.visit_id)
-    twin = opened.right == "edit" and grant is not None and grant.ended is None
-    if twin:
+    writing = [
+        grant for grant in world.ledger.grants.values()
+        if grant.seat == seat.name and grant.right == "edit" and opened.id in grant.documents
+    ]  # fmt: skip
+    if any(grant.ended is None for grant in writing):
         raise NotFound("this one has the right to write")
     made = world.ledger.write(seat.name, opened.id, (), grant=opened.visit_id, epoch=item.epoch, forged=True)
     _, change = edit(opened._channel.save, make_id(), [("set", ("meta", "title"), made.word)])
@@ -159,7 +161,7 @@ def forge(world: World, seat: Seat, step: Step) -> None:
         document=item.document, epoch=item.epoch, device=vault.device_id, seq=seq + 1, prev=prev, seen=[],
         roster=vault.roster_head, time=int(vault.clock()), body=encode_changes([change]),
     )  # fmt: skip
-    if opened.right == "edit":
+    if writing:
         made.forged = False  # written into an epoch in which it had the right: the holder may take it as late
     world.relay.insert(world.relay.books, item.mailbox, data)
 

@@ -106,7 +106,10 @@ class Seat:
         self.vault.quarantine = self.world.quarantine
         self._watch_commits()
         self._watch_keys()
-        self.exchange = Exchange(self.vault, client_factory=self.line.factory)
+        self.exchange = Exchange(self.vault, client_factory=self.line.factory, caught=self.caught)
+
+    def caught(self, event: Event) -> None:
+        self.world.events.append((self.name, event))
 
     def sleep(self) -> None:
         self.open.clear()
