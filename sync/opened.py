@@ -134,7 +134,7 @@ class OpenDocument:
             with self._vault.store.transaction():
                 if edits and self.right == "edit":
                     draft_edits = Draft(tuple(edits), tuple(seen), whole)
-                    save, made = draft_again(self._channel.save, self._actor, make_id(), draft_edits)
+                    save, made = draft_again(self._channel.save, make_id(), make_id(), draft_edits)
                     if made:
                         self._send(save, made, edits, seen)
                 for draft in drafts:

@@ -12,7 +12,7 @@ from vault.channel import Channel, Incoming, Pending, Taken, Writer, own_sender_
 from vault.document import Document
 from vault.encoding import decode, encode
 from vault.errors import NotFound
-from vault.primitives import hash32
+from vault.primitives import hash32, make_id
 from vault.store.mailboxes import Mailbox, MailboxStore
 
 if TYPE_CHECKING:
@@ -73,13 +73,15 @@ class Following:
             return
         replica, written = self._documents.replica(document_id), taken.applied[-1]
         branch = self._branch(document_id, replica.actor)
-        again = late.write_again(replica.save, replica.actor, branch, what)
+        aside = make_id()
+        again = late.write_again(replica.save, aside, branch, what)
         if again.beside is not None:
             # What the edition carries is the holder's word, as every value in it.
             author, moment = self._documents.written(what.contested[0][1]) if what.contested else ("", 0)
-            self._documents.record(
-                document_id, replica.epoch, again.beside, author or self._vault.holder_name, moment or written.time
-            )
+            author = author or self._vault.holder_name
+            self._documents.record(document_id, replica.epoch, again.beside, author, moment or written.time)
+            self._documents.name_actor(aside, author)
+            self._claim(document_id, aside)
         if again.late is not None:
             self._documents.record(document_id, replica.epoch, again.late, written.author, written.time)
             self._documents.name_actor(branch, written.author)
@@ -92,11 +94,14 @@ class Following:
         One for all of them, shared or not: each is made on what those before it did.
         """
         branch = hash32(b"late" + own)[:16]
-        channel = self._mailboxes.channel(bytes.fromhex(document_id))
-        if channel is not None and channel.branch is None:
-            self._mailboxes.set_branch(channel.address, branch)
-            self._mailboxes.put_actor(channel.address, branch, self._vault.identity.sign.public)
+        self._claim(document_id, branch)
         return branch
+
+    def _claim(self, document_id: str, actor: bytes) -> None:
+        """Nobody else may write under this actor in the document's channel."""
+        channel = self._mailboxes.channel(bytes.fromhex(document_id))
+        if channel is not None:
+            self._mailboxes.put_actor(channel.address, actor, self._vault.identity.sign.public)
 
     def want_files(self, document_id: str, relay: str) -> None:
         """Files that lie at the relay alone are fetched with the next exchange."""

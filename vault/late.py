@@ -4,11 +4,12 @@ written there meanwhile. Pure functions over replicas. Normative text: spec/epoc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vault.replica import Change, Edit, Merged, Path, State, changes, conflicts, edit, flatten, merge
+from vault.clash import Path
+from vault.replica import Change, Edit, Merged, State, changes, conflicts, edit, flatten, merge
 from vault.shape import edits_between
 
 
@@ -30,7 +31,7 @@ class Again:
     save: bytes
     state: State
     merged: Merged
-    beside: Change | None  # the value that stood there, written again under this device's actor
+    beside: Change | None  # the values that stood there, written again under an actor of their own
     late: Change | None
 
 
@@ -79,34 +80,36 @@ def fitted(
     return fitting
 
 
-def write_again(save: bytes, actor: bytes, branch: bytes, late: Late) -> Again:
+def write_again(save: bytes, aside: bytes, branch: bytes, late: Late) -> Again:
     """The late edits on the edition of the current epoch, under the actor `branch`, merged into `save`.
 
-    From the edition on they know nothing of what was written since: that stays beside them as a conflict. `actor` is
-    this device's: the present value of a field that was contested, or that the edition has from somebody who wrote it
-    in another epoch, is written again under it, so that both are seen.
+    From the edition on they know nothing of what was written since: that stays beside them as a conflict. The value of
+    a field that was contested, or that the edition has from somebody who wrote it in another epoch, is written again
+    under `aside`, a new actor: it knows as little of the late edit as that of it, and both are seen.
     """
     every = changes(save)
     trunk = [every[0], *(made for made in every if made.actor == branch)]
     base = merge(b"", trunk[:1])
     if trunk[1:]:
         base = merge(base.save, trunk[1:])
-    present = flatten(save)
-    beside: Change | None = None
-    again: list[Edit] = []
     edits, unseen = _unseen(late, base.state)
-    for path in dict.fromkeys([*(path for path, _ in late.contested), *unseen]):
-        value = _value(present, path)
-        if value is not None:
-            again += [("delete", path), ("set", path, value)]  # the same value alone would write nothing
-    if again:
-        save, beside = edit(save, actor, again)
     _, change = edit(base.save, branch, fitted(edits, late.whole, base.state))
     if change is None:
         state = flatten(save)
-        return Again(save, state, Merged(save, state, conflicts(save)), beside, None)
-    merged = merge(save, [change])
+        return Again(save, state, Merged(save, state, conflicts(save)), None, None)
+    beside = _beside(base, aside, dict.fromkeys([*(path for path, _ in late.contested), *unseen]))
+    merged = merge(save, [change] if beside is None else [beside, change])
     return Again(merged.save, merged.state, merged, beside, change)
+
+
+def _beside(base: Merged, aside: bytes, paths: Iterable[Path]) -> Change | None:
+    """What these fields hold in this state, once more: the same value alone would write nothing."""
+    again: list[Edit] = []
+    for path in paths:
+        value = _value(base.state, path)
+        if value is not None:
+            again += [("delete", path), ("set", path, value)]
+    return edit(base.save, aside, again)[1] if again else None
 
 
 def _unseen(late: Late, base: State) -> tuple[list[Edit], list[Path]]:
@@ -116,13 +119,17 @@ def _unseen(late: Late, base: State) -> tuple[list[Edit], list[Path]]:
     for item, seen in zip(late.edits, late.seen, strict=True):
         path = item[1]
         here = _value(base, path)
-        if here is not None and here not in (seen, item[2] if len(item) == 3 else None):
-            if item[0] == "delete" and len(path) == 2:
+        new = item[2] if len(item) == 3 else None
+        if here is not None and here not in (seen, new):
+            if item[0] == "delete" and len(path) == 2 and path[0] != "meta":
                 continue  # somebody amended it unseen: it stays
-            if len(path) != 2 or path[0] == "meta":
-                unseen += [path] if path[-1] != "kind" else []
+            if isinstance(here, Mapping):  # made in another epoch too
+                fields = [name for name, value in dict(new or {}).items() if here.get(name) not in (None, value)]
+                unseen += [(*path, name) for name in fields if path[0] == "entries"]
+            else:
+                unseen.append(path)
         edits.append(item)
-    return edits, unseen
+    return edits, [path for path in unseen if path[-1] != "kind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,36 +146,32 @@ def replaced(edits: Sequence[Edit], state: Mapping[str, Mapping[str, Any]]) -> l
     return [_value(state, item[1]) for item in edits]
 
 
-def draft_again(save: bytes, actor: bytes, branch: bytes, draft: Draft) -> tuple[bytes, list[Change]]:
-    """An author's drafts of earlier epochs, as one change under a fresh `branch`: (replica, changes to be sent).
+def draft_again(save: bytes, aside: bytes, branch: bytes, draft: Draft) -> tuple[bytes, list[Change]]:
+    """An author's drafts of earlier epochs, as one change under `branch`: (replica, changes to be sent).
 
     They are made on the edition, or on the first state after it that knows every entry they are about: what was written
-    later stands beside them. Where that state has another value than the author replaced, somebody else wrote it: the
-    present value is written again beside, under `actor`. What the relay took after all is not made again.
+    later stands beside them. Where that state has another value than the author replaced, somebody else wrote it: that
+    value is written again beside, under `aside`; both are new actors. What the relay took after all is not made again.
     """
     every = changes(save)
     ids = {item[1][1] for item in draft.edits if item[1][0] == "entries"}
     first = {entry_id: at for at, made in reversed([*enumerate(every)]) for entry_id in ids if _names(made, entry_id)}
     base = _prefix(every[: max(first.values(), default=0) + 1])
-    present = flatten(save)
-    edits, beside = _contested(draft, first, base.state, present)
-    made: list[Change] = []
+    edits, unseen = _contested(draft, first, base.state)
     _, late = edit(base.save, branch, fitted(edits, draft.whole, base.state))
-    if late is not None and beside:
-        save, again = edit(save, actor, beside)
-        made += [again] if again is not None else []
-    if late is not None:
-        save = merge(save, [late]).save
-        made.append(late)
-    return save, made
+    if late is None:
+        return save, []
+    beside = _beside(base, aside, unseen)
+    made = [late] if beside is None else [beside, late]
+    return merge(save, made).save, made
 
 
 def _contested(
-    draft: Draft, known: Mapping[str, int], base: Mapping[str, Mapping[str, Any]], present: State
-) -> tuple[list[Edit], list[Edit]]:
-    """(the edits that are still to be made, the present values that are written again beside them)."""
+    draft: Draft, known: Mapping[str, int], base: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Edit], list[Path]]:
+    """(the edits that are still to be made, the fields whose value in this state their author had not read)."""
     edits: list[Edit] = []
-    beside: list[Edit] = []
+    unseen: list[Path] = []
     made: dict[Path, Any] = {}  # by earlier edits of the draft itself
     for item, seen in zip(draft.edits, draft.seen, strict=True):
         path = item[1]
@@ -178,13 +181,11 @@ def _contested(
                 continue  # its id is random: it was taken
             if item[0] == "delete" and path[1] in known and here != seen and path not in made:
                 continue  # somebody amended it unseen: it stays
-        elif path not in made and here not in (seen, item[2] if len(item) == 3 else None):
-            value = _value(present, path)
-            if value is not None and path[-1] != "kind":
-                beside += [("delete", path), ("set", path, value)]
+        elif path not in made and path[-1] != "kind" and here not in (seen, item[2] if len(item) == 3 else None):
+            unseen.append(path)
         made[path] = True
         edits.append(item)
-    return edits, beside
+    return edits, unseen
 
 
 def _names(made: Change, entry_id: str) -> bool:

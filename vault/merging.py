@@ -9,8 +9,9 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vault.clash import Clash, Side
 from vault.errors import ForeignChange, InputRefused
-from vault.replica import Change, Clash, Live, Merged, Side
+from vault.replica import Change, Live, Merged
 from vault.shape import check_state
 
 if TYPE_CHECKING:

@@ -8,17 +8,16 @@ back, whole. Text is plain strings, never counters. Foreign changes reach `merge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from automerge.core import ROOT, Document, Message, ObjType, ScalarType, SyncState
 
 from vault import chunk
-from vault.chunk import MAX_CHUNK, MAX_FIRST, OpId
+from vault.chunk import MAX_CHUNK, MAX_FIRST
+from vault.clash import Clash, Path, clashes, doubled
 from vault.errors import ForeignChange, InputRefused, NotFound, StorageFailed, VerificationFailed
 from vault.shape import MAX_TEXT, MAX_WHOLE, PARTS, check_state, is_text
 
-Path = tuple[str, ...]
 State = dict[str, dict[str, Any]]
 Edit = tuple[str, Path, Any] | tuple[str, Path]
 MAX_HISTORY = 10_000  # changes in one epoch; a new epoch starts with one
@@ -38,23 +37,6 @@ class Change(NamedTuple):
     seq: int
     deps: tuple[bytes, ...]
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a conflict: the value, who wrote it and in which change."""
-
-    value: str | int | bool | None
-    actor: bytes
-    change: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """A field with more than one value, written by people who did not know of each other; the shown value first."""
-
-    path: Path
-    sides: tuple[Side, ...]
 
 
 class Merged(NamedTuple):
@@ -99,9 +81,13 @@ def edit(save: bytes, actor: bytes, edits: Sequence[Edit]) -> tuple[bytes, Chang
     document = _load(save)
     document.set_actor(actor)
     before = document.get_heads()
+    state = _flatten(document)
+    double = {path: state[path[0]].get(path[1]) for path in doubled(document.get_changes([]))}
     with document.transaction() as transaction:
         touched: set[str] = set()
         for item in edits:
+            if fields := double.pop(item[1][:2], None):
+                _unite(transaction, item[1], fields)
             _apply_edit(transaction, item, touched)
     changes = document.get_changes(before)
     if not changes:
@@ -156,7 +142,7 @@ def back_to(save: bytes, to: Sequence[bytes]) -> tuple[bytes, tuple[Change, ...]
 def conflicts(save: bytes) -> tuple[Clash, ...]:
     """Every field that two people wrote without knowing of each other and that nobody settled since."""
     document = _load(save)
-    return _conflicts(document, _flatten(document))
+    return clashes(document.get_changes([]), _flatten(document))
 
 
 def merge(save: bytes, claims: Sequence[Change], *, own: bytes = b"") -> Merged:
@@ -205,10 +191,10 @@ class Live:
         state = _checked(self._document, ready)
         if self._kind not in (None, state["meta"]["kind"]):
             raise _refused(ready[-1], "it makes another kind of document of this one")
-        clashes = _conflicts(self._document, state) if self._last is None else ()
+        found = clashes(self._document.get_changes([]), state) if self._last is None else ()
         self._first, self._kind = False, state["meta"]["kind"]
         names = tuple([claim.hash for claim in ready])
-        return Merged(self._document.save(), state, clashes, names, known, missing, tuple([c.hash for c in waiting]))
+        return Merged(self._document.save(), state, found, names, known, missing, tuple([c.hash for c in waiting]))
 
 
 def _check_claim(claim: Change, own: bytes, *, first: bool) -> int:
@@ -317,45 +303,6 @@ def _map(document: Document, place: bytes, depth: int = 0) -> dict[str, Any]:
     return flat
 
 
-def _conflicts(document: Document, state: State) -> tuple[Clash, ...]:
-    """From the operations themselves: a put that no later operation replaces is still there to be seen."""
-    history = document.get_changes([])
-    if _linear(history):
-        return ()
-    puts: dict[tuple[OpId, str], dict[OpId, Side]] = {}
-    names: dict[OpId, Path] = {chunk.ROOT: ()}
-    for made in history:
-        header = chunk.read_header(made.raw_bytes, limit=MAX_FIRST * 2)
-        for operation in chunk.read_operations(header):
-            here = puts.setdefault((operation.target, operation.key), {})
-            for replaced in operation.replaces:
-                here.pop(replaced, None)
-            if operation.action == chunk.MAKE_MAP:
-                names[operation.id] = (*names.get(operation.target, ()), operation.key)
-            elif operation.action == chunk.PUT:
-                here[operation.id] = Side(operation.value, header.actor, header.hash)
-    clashes = []
-    for (target, key), sides in puts.items():
-        ordered = [sides[identity] for identity in sorted(sides, reverse=True)]
-        path = (*names.get(target, ()), key)
-        if len(path) == 3 and path[1] not in state.get(path[0], {}):
-            continue  # of an entry that was removed
-        # `kind` is written with every amendment; two of the same value are no conflict.
-        if len({(type(side.value), side.value) for side in ordered}) > 1:
-            clashes.append(Clash(path, tuple(ordered)))
-    return tuple(sorted(clashes, key=lambda clash: clash.path))
-
-
-def _linear(history: Sequence[Any]) -> bool:
-    """Whether each change knew the one before it: then nobody wrote unknown to anybody."""
-    last: list[bytes] = []
-    for made in history:
-        if made.deps != last:
-            return False
-        last = [made.hash]
-    return True
-
-
 def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
     path, deletes, value = item[1], item[0] == "delete", item[2] if len(item) == 3 else None
     if item[0] not in ("set", "delete") or len(path) not in (2, 3) or path[0] not in PARTS:
@@ -379,6 +326,13 @@ def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
     if path[0] == "entries" and (inner is None or path[1] not in touched):
         _renew(transaction, place, fresh=inner is None)
         touched.add(path[1])
+
+
+def _unite(transaction: Any, path: Path, fields: Mapping[str, Any]) -> None:
+    """Two people made this entry at the same time: what is shown of it becomes the one entry, and that is amended."""
+    place = transaction.put_object(transaction.get(ROOT, path[0])[1], path[1], ObjType.Map)
+    for name, value in fields.items():
+        _write(transaction, place, name, value)
 
 
 def _renew(transaction: Any, place: bytes, *, fresh: bool) -> None:

@@ -372,7 +372,6 @@ def _take_up_again(store: Store, head: Head) -> None:
     store.check()
     with store.transaction():
         store.run("UPDATE replica SET actor = randomblob(16)")
-        store.run("UPDATE mailbox SET branch = NULL")
     head.accept()
 
 

@@ -42,6 +42,21 @@ def test_seeds_hold() -> None:
     assert "40 seeds" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        753,  # a relay that signed two histories of somebody else's inbox was taken for one that does not answer
+        775,  # late changes of a document without readers were each written on their own, and conflicts went
+        794,  # a late change replaced what the holder had written in the epoch between
+        939,  # a contradiction that an opening met was kept, and not told
+        1361,  # a draft and a late change made one entry twice: of one of them nothing was shown
+        1605,  # what was written again beside a conflict ended it
+    ],
+)
+def test_what_was_found_is_mended(runner: Runner, seed: int) -> None:
+    assert runner.run(draw(seed)).failure == ""
+
+
 def test_a_seed_is_the_same_run_for_ever() -> None:
     first, second = simulate("--seed", "5"), simulate("--seed", "5")
     assert first.stdout == second.stdout
@@ -49,7 +64,7 @@ def test_a_seed_is_the_same_run_for_ever() -> None:
 
 
 def _no_late_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vault.following.Following, "_write_again", lambda *_: None)
+    monkeypatch.setattr(vault.following.Following, "write_again", lambda *_: None)
 
 
 def _anybody_writes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,12 +115,15 @@ def test_edits_are_fitted_to_what_is_there() -> None:
 
 def test_writing_again_what_is_there_already_writes_nothing() -> None:
     save, _ = make(STATE, MINE)
-    again = write_again(save, MINE, BRANCH, Late((("set", ("entries", ENTRY, "dose"), "1"),), (), {}))
+    again = write_again(save, MINE, BRANCH, Late((("set", ("entries", ENTRY, "dose"), "1"),), ("1",), (), {}))
     assert flatten(again.save)["entries"][ENTRY]["dose"] == "1"
-    nothing = write_again(save, MINE, BRANCH, Late((("delete", ("entries", "c" * 32)),), (), {}))
+    nothing = write_again(save, MINE, BRANCH, Late((("delete", ("entries", "c" * 32)),), (None,), (), {}))
     assert nothing.late is None and nothing.state == flatten(save)
     absent = Late(
-        (("set", ("meta", "title"), "T"),), ((("meta", "author"), b""), (("entries", "c" * 32, "dose"), b"")), {}
+        (("set", ("meta", "title"), "T"),),
+        (None,),
+        ((("meta", "author"), b""), (("entries", "c" * 32, "dose"), b"")),
+        {},
     )
     assert write_again(save, MINE, BRANCH, absent).beside is None
 

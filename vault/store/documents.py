@@ -14,7 +14,8 @@ from vault.store import timeline, words
 from vault.store.connection import Row, Store
 
 if TYPE_CHECKING:
-    from vault.replica import Change, Clash, Edit, Merged, State
+    from vault.clash import Clash
+    from vault.replica import Change, Edit, Merged, State
 
 _SUMMARY = (
     "document.place, document.id, document.kind, document.title, document.type_code, document.class_code,"

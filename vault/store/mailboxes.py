@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vault.store.connection import Store
 
 ZERO = bytes(32)
-_MAILBOX = "address, relay, kind, owner, append, key, document, epoch, state, count, chain, branch"
+_MAILBOX = "address, relay, kind, owner, append, key, document, epoch, state, count, chain"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,7 +26,6 @@ class Mailbox:
     state: str
     count: int
     chain: bytes
-    branch: bytes | None
 
 
 class MailboxStore:
@@ -46,7 +45,7 @@ class MailboxStore:
         epoch: int = 0,
     ) -> None:
         self._store.run(
-            f"INSERT OR IGNORE INTO mailbox ({_MAILBOX}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, ?, NULL)",
+            f"INSERT OR IGNORE INTO mailbox ({_MAILBOX}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, ?)",
             (address, relay, kind, owner, append, key, document, epoch, ZERO),
         )
 
@@ -79,9 +78,6 @@ class MailboxStore:
             f"SELECT {_MAILBOX} FROM mailbox WHERE document = ? AND kind = 'channel' AND state = 'open'", (document,)
         )
         return Mailbox(*row) if row else None
-
-    def set_branch(self, address: bytes, branch: bytes) -> None:
-        self._store.run("UPDATE mailbox SET branch = ? WHERE address = ?", (branch, address))
 
     def set_state(self, address: bytes, state: str) -> None:
         self._store.run("UPDATE mailbox SET state = ? WHERE address = ?", (state, address))

@@ -9,11 +9,10 @@ CREATE TABLE person (
     certificate BLOB, met INTEGER NOT NULL DEFAULT 0, added INTEGER NOT NULL, used INTEGER NOT NULL
 );
 
--- kind: inbox (mine), channel (a document of mine in one epoch). branch: the actor under which late changes are written again
+-- kind: inbox (mine), channel (a document of mine in one epoch).
 CREATE TABLE mailbox (
     address BLOB PRIMARY KEY, relay TEXT NOT NULL, kind TEXT NOT NULL, owner BLOB, append BLOB, key BLOB,
-    document BLOB, epoch INTEGER, state TEXT NOT NULL DEFAULT 'open', count INTEGER NOT NULL DEFAULT 0, chain BLOB NOT NULL,
-    branch BLOB
+    document BLOB, epoch INTEGER, state TEXT NOT NULL DEFAULT 'open', count INTEGER NOT NULL DEFAULT 0, chain BLOB NOT NULL
 );
 CREATE INDEX mailbox_document ON mailbox (document, epoch);
 -- the chain as it was seen at each count, with the relay's signed word where there is one: what a forked relay is compared with
