@@ -20,7 +20,7 @@ from tui.asking import UsageError
 from tui.language import _, choose_language, set_language
 
 if TYPE_CHECKING:
-    from sync.exchange import Exchange
+    from sync.exchange import Event, Exchange
     from vault import Vault
 
 
@@ -84,7 +84,13 @@ class Session:
     def exchange(self, vault: Vault) -> Exchange:
         from sync.exchange import Exchange
 
-        return Exchange(vault)
+        return Exchange(vault, caught=self._caught)
+
+    def _caught(self, event: Event) -> None:
+        """A relay contradicted itself while this command spoke to it."""
+        from tui import render
+
+        self.say(render.events([event]))
 
     def refresh(self, vault: Vault) -> bool:
         """Sends and fetches when a relay is known. False, and said, when it does not answer."""
@@ -94,7 +100,8 @@ class Session:
             return False
         try:
             with self.exchange(vault) as exchange:
-                exchange.sync()
+                for event in exchange.sync().contradictions:
+                    self._caught(event)
         except RelayUnreachable:
             self.say(_("The relay cannot be reached: this is what had come before."))
             return False

@@ -35,9 +35,9 @@ class Watcher:
     def exchange(self) -> Exchange:
         with self._making:
             if self._made is None:
-                from sync.exchange import Exchange
+                from sync.exchange import Exchange, Report
 
-                self._made = Exchange(self._vault)
+                self._made = Exchange(self._vault, caught=lambda event: self._tell(Report(events=[event])))
             return self._made
 
     def start(self) -> None:
