@@ -323,6 +323,11 @@ def _list() -> Iterator[Mutation]:
         f"{ENVELOPES}edition_by_a_grantee",
     )  # fmt: skip
     yield one(
+        "channel: a device's chain belongs to its signer", "vault/following.py",
+        "        if (incoming.device, incoming.signer) != (device, me):", "        if incoming.device != device:",
+        f"{ENVELOPES}self_addressed_envelope",
+    )  # fmt: skip
+    yield one(
         "channel: only the holder names an author", "vault/channel.py",
         '        if body["author"] and incoming.signer != self.issuer:', "        if False:",
         f"{ENVELOPES}author_named_by_a_grantee",

@@ -111,6 +111,22 @@ def test_reflected_envelope(stage: Stage) -> None:
     assert (stage.holder.read(section), opened.document) == (before, shown)
 
 
+def test_self_addressed_envelope(stage: Stage) -> None:
+    """Under the reader's own device id, signed by somebody else: neither passed over as one's own nor taken for it.
+
+    It uses up none of the numbers of the device that it names: what that device writes next is heard.
+    """
+    section, _, opened = stage.shared()
+    forged, _ = stage.forge(opened, "ADRESSE", device=stage.holder.device_id)
+    stage.send(opened, forged)
+    assert "document-changed" in kinds(stage.pull())
+    stage.holder.add_entry(section, "medication", {"label": "RAMIPRIL"})
+    stage.mine.sync()
+    opened.refresh()
+    labels = ["ADRESSE", "APIXABAN 5 mg", "RAMIPRIL"]
+    assert stage.labels(section) == labels == sorted(entry.text("label") for entry in opened.document.entries)
+
+
 def test_envelope_signed_by_somebody_else(stage: Stage) -> None:
     """A grantee has the channel's key. That is no right to speak for the holder, nor for nobody in particular."""
     section, _, opened = stage.shared()
