@@ -1,7 +1,7 @@
 # Elpis. `make demo` tells the whole story; `make test` proves it. Nothing here needs root.
 # PYTHON=/path/to/python3.12 chooses an interpreter when none of python3.12, python3.11, python3 fits.
 
-.PHONY: demo test lint bench simulate lock clean
+.PHONY: demo test lint coverage bench simulate lock clean
 .DEFAULT_GOAL := demo
 
 export PYTHON
@@ -22,6 +22,16 @@ lint: ## style, types, and who may import whom
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest -q tests/test_house.py
 
+COVERING = tests/vault/test_attachment.py tests/vault/test_encoding.py tests/vault/test_grant.py \
+	tests/vault/test_hybrid.py tests/vault/test_io_faults.py tests/vault/test_keyslots.py tests/vault/test_opening.py \
+	tests/vault/test_roster.py tests/sync/test_envelope.py tests/spec/test_ground.py tests/spec/test_vectors.py \
+	tests/spec/attacks/test_identities.py
+
+coverage: ## every branch of keys, encoding, primitives, grants, openings, rosters, sealed files, envelopes
+	@.requirements/install dev
+	@.venv/bin/python -m coverage run -m pytest -q -k 'not every_bit and not makers' $(COVERING)
+	@.venv/bin/python -m coverage report
+
 bench: ## one table of measured ratios; ARGS="--quick" or "--only NAME"
 	@.requirements/install dev
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
@@ -34,5 +44,5 @@ lock: ## writes .requirements/*.txt from pyproject.toml; ARGS="--upgrade" takes 
 	@.requirements/lock $(ARGS)
 
 clean: ## what was made, and nothing that was written
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist
 	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

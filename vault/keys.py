@@ -193,13 +193,15 @@ def write_whole(path: Path, data: bytes) -> None:
     """The file with exactly this content, durable, mode 0600; never half of it."""
     draft = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
+            # A buffered file: a disk that fills up may take a part of a plain write and call it done.
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
         finally:
-            os.close(descriptor)
-        draft.rename(path)
+            draft.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as failure:
         raise StorageFailed(f"{path.name} cannot be written") from failure

@@ -46,12 +46,11 @@ class Signer:
 def write_secret(path: Path, data: bytes) -> None:
     """A new file that only this user reads, whole and synced or not there at all."""
     fresh = path.with_name(path.name + ".new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # A buffered file: a disk that fills up may take a part of a plain write and call it done.
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(fresh, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
