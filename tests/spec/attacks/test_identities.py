@@ -13,7 +13,19 @@ import pytest
 from spec.vectors.people import DAY, DOCTOR, HOLDER, NOW, card_fields, signed
 from sync import wire
 from tests.stage import Stage, details
-from vault import Document, bulletin, certificate, deposit, grant, log, opening, primitives, roster, statement
+from vault import (
+    Document,
+    bulletin,
+    certificate,
+    deposit,
+    enrolment,
+    grant,
+    log,
+    opening,
+    primitives,
+    roster,
+    statement,
+)
 from vault.authority import Office
 from vault.certificate import ALIASES, AUTHORITY, CERTIFICATE, DENIED_ROLES, LOGGED, make_authority, make_logged
 from vault.encoding import Shape
@@ -586,5 +598,5 @@ SIGNERS = {"card": DOCTOR.sign.public, "authority": ORDER.public, "roster": DOCT
 SHAPES = {
     "card": CARD, "authority": AUTHORITY, "certificate": CERTIFICATE, "grant": grant.GRANT, "package": grant.PACKAGE,
     "renewal": grant.RENEWAL, "opening-statement": opening.STATEMENT, "deposit": deposit.DEPOSIT,
-    "roster": roster.ROSTER, "log-head": log.HEAD, "revocations": bulletin.REVOCATIONS,
+    "roster": roster.ROSTER, "log-head": log.HEAD, "revocations": bulletin.REVOCATIONS, "welcome": enrolment.WELCOME,
 }  # fmt: skip
