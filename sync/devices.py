@@ -181,7 +181,7 @@ class Household:
                 continue
             try:
                 checkpoint.verify(key, verify)
-                self._outbox.expect(checkpoint.address, checkpoint)
+                self._outbox.witness(checkpoint.address, checkpoint)
             except BadSignature:
                 continue  # a device that lies about a relay proves nothing
             except RelayContradiction as failure:

@@ -189,6 +189,12 @@ class Outbox:
         if not self._mailboxes.knows(address):
             self._mailboxes.forget_links(address, checkpoint.count)
 
+    def witness(self, address: bytes, checkpoint: Signed) -> None:
+        """The relay signed this for another device of the holder, now or long ago."""
+        if self._mailboxes.knows(address):
+            self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)
+            self._mailboxes.remember(address, checkpoint.count, checkpoint.chain, checkpoint.encode())
+
     def note(self, address: bytes, count: int, checkpoint: Signed) -> None:
         """The relay's signed word for what was just read: what another device of the holder compares with."""
         if checkpoint.count == count and count:

@@ -44,25 +44,25 @@ class Broken(AssertionError):
 
 
 class Random:
-    """In the place of `secrets` for the vault: a run with the same seed makes the same keys, ids and actors."""
+    """In the place of `os` for the keys of the vault: a run with the same seed makes the same keys, ids and actors."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def token_bytes(self, size: int) -> bytes:
+    def urandom(self, size: int) -> bytes:
         return self._random.randbytes(size)
 
 
 @contextmanager
 def determined(seed: int, clock: Callable[[], float]) -> Iterator[None]:
     """Everything by which the vault would be different the next time comes from the seed."""
-    before = primitives.secrets, sync.opened.monotonic  # type: ignore[attr-defined]
-    primitives.secrets = Random(seed)  # type: ignore[attr-defined, assignment]
+    before = primitives.os, sync.opened.monotonic  # type: ignore[attr-defined]
+    primitives.os = Random(seed)  # type: ignore[attr-defined, assignment]
     sync.opened.monotonic = lambda: clock()  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        primitives.secrets, sync.opened.monotonic = before  # type: ignore[attr-defined]
+        primitives.os, sync.opened.monotonic = before  # type: ignore[attr-defined]
 
 
 class Shared(Quarantine):

@@ -192,7 +192,7 @@ def test_an_authority_withdraws_what_it_vouched_for(world: World) -> None:
     assert patient("authority", "revoke", authority, "RPPS 123", "--json").json["revoked"][1]["name"] == "Ndiaye Awa"
     assert "Ndiaye Awa" in patient("authority", "log", authority, "--language", "en").out
     world.grant("--for", "1h")
-    assert "1" in patient("authority", "update", authority, "--language", "en").out
+    assert "2 certificates, 2 revoked" in patient("authority", "update", authority, "--language", "en").out
     listed = patient("professional", "list", "--json").json[0]
     assert (listed["certified"], listed["refused"], listed["detail"]) == (False, "not-certified", "revoked")
     words = ("grant", "--to", "Ndiaye", "--document", world.document, "--for", "1h", "--purpose", "p")
