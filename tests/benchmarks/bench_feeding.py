@@ -38,12 +38,12 @@ def main(quick: bool) -> Iterator[Row]:
         vault, _kit = Vault.create(folder / "vault", name="Banc", passphrase=PASSPHRASE, role="hospital")
         with (
             vault,
-            server("-m", "sync.relay", "--db", str(folder / "relay.db"), "--port", "0") as url,
-            RelayClient(url) as client,
+            server("-m", "sync.relay", "--db", str(folder / "relay.db"), "--port", "0") as relay,
+            RelayClient(relay.url) as client,
         ):
             inbox, token = make_key(), make_key()
             client.create_mailbox(inbox, make_key(), [Token(token, "append")])
-            where = {"relay": url, "relay_key": client.verify_key, "inbox": inbox, "deposit": token}
+            where = {"relay": relay.url, "relay_key": client.verify_key, "inbox": inbox, "deposit": token}
             card = make_card(person(LEA.name), now=1_800_000_000, **where)  # type: ignore[arg-type]
             roster = roster_of(vault, folder / "roster", (LEA, card))
             baseline = Baseline(folder / "bare.db", vault, roster)

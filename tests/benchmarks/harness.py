@@ -121,6 +121,12 @@ def rss_mb(pid: int | None = None) -> float:
     return int(statm.split()[1]) * PAGE_BYTES / 1e6
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of another process so far, in user and in kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_mb() -> float:
     """The most memory that this process ever held, in MB. Every benchmark module runs in a process of its own."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
