@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from vault.importers.dates import from_fhir
 from vault.importers.other import keep
 from vault.importers.reading import clean
 from vault.listing import MAX_FILES, list_files, weight
-from vault.outcome import Found, Outcome, outcome_of
+from vault.outcome import Found, Judge, Outcome, outcome_of
 from vault.primitives import make_id
 from vault.recognition import Recognizer
 from vault.sameness import fingerprint, own_document, same_document
@@ -99,7 +100,10 @@ def import_files(
     report = ImportReport()
     files, over = list_files(paths)
     report.skipped += [Skipped(str(folder), f"more than {MAX_FILES} files in one folder") for folder in over]
-    intake = _Intake(vault, report, about_someone_else=about_someone_else, dry_run=dry_run, ask=ask, describe=describe)
+    intake = _Intake(
+        vault, report, about_someone_else=about_someone_else, dry_run=dry_run, ask=ask, describe=describe,
+        stopped=stopped,
+    )  # fmt: skip
     recognizer = Recognizer() if recognize else None
     threads = min(THREADS, os.cpu_count() or 1) if weight(files) > WORTH_THREADS else 1
     done = 0
@@ -143,6 +147,7 @@ class _Intake:
         dry_run: bool,
         ask: Ask | None,
         describe: Describe | None,
+        stopped: Callable[[], bool],
     ) -> None:
         self._vault = vault
         self._report = report
@@ -151,17 +156,46 @@ class _Intake:
         self._silent = about_someone_else
         self._describe = describe
         self._dry_run = dry_run
+        self._stopped = stopped
         self._import_id = make_id().hex()
         self._images: list[tuple[str, Read]] = []
-        self._objects: dict[str, bytes | Path] = {}  # of the images, by their hash
+        self._objects: dict[str, bytes | Path] = {}  # files that wait outside, by their hash
 
     def take(self, group: Sequence[Found]) -> None:
         """Files that were read by now: one transaction and one sync of the disk for all of them."""
         # Whoever is asked may take their time: the vault is not held meanwhile.
-        asked = [(found, self._decided(found)) for found in map(self._kept, group)]
+        held = [found for found in group if found.stream is None]
+        asked = [(found, self._decided(found)) for found in map(self._kept, held)]
         with self._vault.batch() as batch:
             for found, decided in asked:
                 self._take_file(batch, found, decided)
+        for found in group:
+            if found.stream is not None:
+                self._take_whole_record(found, found.stream())
+
+    def _take_whole_record(self, found: Found, reads: Iterator[Read]) -> None:
+        """An export of a vault, stored while it is read: all of it is one transaction."""
+        judge, outcome, answers = Judge(found), ImportReport(), dict[object, bool]()
+        try:
+            first = next(reads, None)
+            if first is None or not self._decided(replace(found, reads=(first,)), answers):
+                return  # asked about, and said
+            with self._vault.batch() as batch:
+                for read in chain((first,), reads):
+                    if self._stopped():
+                        raise InputRefused("stopped before its end: nothing of it was kept")
+                    judge.see(read)
+                    for decided, said in self._decided(replace(found, reads=(read,)), answers):
+                        self._add(batch, found.path.name, decided, said, outcome)
+        except InputRefused as refused:
+            self._report.skipped.append(Skipped(str(found.path), str(refused), refused.hint))
+            self._report.outcomes.append(judge.refused(refused))
+            return
+        self._report.outcomes.append(judge.outcome())
+        outcome.warnings = list(dict.fromkeys(outcome.warnings))  # whose it is, for one: the same of every document
+        self._report.take(outcome)
+        if outcome.documents and not self._dry_run:
+            self._report.id = self._import_id
 
     def take_studies(self) -> None:
         """DICOM objects, once all are known: one document for each study."""
@@ -186,6 +220,9 @@ class _Intake:
                     self._objects[digest] = found.path if found.format == "dicom" else data
                 self._images.append((found.path.name, replace(read, files={}, warnings=(*read.warnings, *warnings))))
             else:
+                for item in read.document.attachments:
+                    if item.sha256 not in read.files:  # too large to be held: it stays where it is until it is stored
+                        self._objects[item.sha256] = found.path
                 whole.append((read, warnings))
         self._guarded(batch, str(found.path), found.path.name, whole)
 
@@ -220,10 +257,10 @@ class _Intake:
         document = replace(read.document, **said)  # type: ignore[arg-type]
         return Found(found.path, "other", (replace(read, document=document, format="other"),))
 
-    def _decided(self, found: Found) -> list[tuple[Read, tuple[str, ...]]]:
-        """The documents to take, each with what is to be said about whose they are."""
+    def _decided(self, found: Found, answers: dict[object, bool] | None = None) -> list[tuple[Read, tuple[str, ...]]]:
+        """The documents to take, each with what is to be said about whose they are. Nothing is asked twice."""
         taken: list[tuple[Read, tuple[str, ...]]] = []
-        answers: dict[object, bool] = {}
+        answers = {} if answers is None else answers
         for verdict in sort_out(found.reads, self._holder):
             read = verdict.read
             if not verdict.why:
@@ -244,8 +281,8 @@ class _Intake:
         """One document of a file: known, or added."""
         warnings = [*read.warnings, *said]
         document, files = read.document, dict[str, bytes | Path](read.files)
-        if document.attachments and not files:  # a study of images, which wait outside
-            files = {item.sha256: self._objects[item.sha256] for item in document.attachments}
+        waiting = (item.sha256 for item in document.attachments if item.sha256 not in files)
+        files |= {digest: self._objects[digest] for digest in waiting}
         known = self._vault.find_source(document.source_id) or own_document(self._vault, document.source_id)
         if known is not None and not same_document(self._vault.read(known), read):
             # One identifier on two different documents happens (copied templates): nothing is dropped for it.

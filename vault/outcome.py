@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,12 +32,13 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What reading one file gave: documents, or why there are none."""
+    """What reading one file gave: documents, or why there are none. `stream` reads those that are too many to hold."""
 
     path: Path
     format: str
     reads: Sequence[Read] = ()
     refused: InputRefused | None = None
+    stream: Callable[[], Iterator[Read]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,37 @@ class Outcome:
 
 def outcome_of(found: Found) -> Outcome:
     """How far a file was understood, judged by what its reader said."""
-    kind = next((read.format for read in found.reads if read.format), found.format)
     if found.refused is not None:
+        kind = next((read.format for read in found.reads if read.format), found.format)
         return Outcome(str(found.path), kind, REFUSED, why=str(found.refused))
-    warnings = [warning for read in found.reads for warning in read.warnings]
-    left = any(_LEFT in warning for warning in warnings)
-    if not any(read.document.entries or read.document.text for read in found.reads):
-        how = RAW
-    else:
-        how = REPAIRED if any(mark in warning for warning in warnings for mark in _REPAIRS) else WHOLE
-    return Outcome(str(found.path), kind, how, left)
+    judge = Judge(found)
+    try:
+        for read in found.stream() if found.stream is not None else found.reads:
+            judge.see(read)
+    except InputRefused as refused:
+        return judge.refused(refused)
+    return judge.outcome()
+
+
+class Judge:
+    """What becomes of a file, from its documents as they come."""
+
+    def __init__(self, found: Found) -> None:
+        self._file, self._kind = str(found.path), found.format
+        self._left = self._repaired = self._understood = False
+
+    def see(self, read: Read) -> None:
+        self._kind = read.format or self._kind
+        self._left |= any(_LEFT in warning for warning in read.warnings)
+        self._repaired |= any(mark in warning for warning in read.warnings for mark in _REPAIRS)
+        self._understood |= bool(read.document.entries or read.document.text)
+
+    def outcome(self) -> Outcome:
+        how = (REPAIRED if self._repaired else WHOLE) if self._understood else RAW
+        return Outcome(self._file, self._kind, how, self._left)
+
+    def refused(self, why: InputRefused) -> Outcome:
+        return Outcome(self._file, self._kind, REFUSED, why=str(why))
 
 
 @dataclass(slots=True)

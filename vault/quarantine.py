@@ -9,6 +9,7 @@ Normative: spec/replica.md.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import math
 import os
@@ -19,9 +20,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vault.errors import ForeignChange, VaultError
 
@@ -34,6 +35,7 @@ START_SECONDS = 20.0
 MAX_ANSWER = 64 << 20
 GARBAGE = 20_000  # containers made before a worker looks for circles among them: one merge makes a few hundred
 _PIECE = 65536
+OUTSIDE = 1 << 20  # the most that is asked for at once of a file outside; more than this is not copied to be sent
 _SIZE = struct.Struct(">I")
 _START = "import sys; room, *sys.path[:] = sys.argv[1:]; from vault.quarantine import serve; serve(room)"
 MERGING = "vault.merging"
@@ -42,6 +44,7 @@ _decode = json.JSONDecoder().decode
 
 Parts = Sequence[bytes]
 Task = Callable[[Any, list[bytes]], tuple[Any, Parts]]
+Course = Callable[[Any, Any], Iterator[tuple[Any, Parts]]]
 
 
 class Quarantine:
@@ -78,6 +81,50 @@ class Quarantine:
             raise ForeignChange(str(answer.get("why", ""))[:500], change=str(answer.get("change", ""))[:64])
         return answer, returned
 
+    def stream(
+        self, task: str, value: object, source: BinaryIO, *, seconds: float
+    ) -> Iterator[tuple[Any, list[bytes]]]:
+        """The answers of a course, one by one, to a file that is too large to be handed over.
+
+        The worker asks for pieces of it and gets nothing else. It may take its usual time for each answer and each
+        piece, and is waited for `seconds` in all. Whoever stops listening ends the worker.
+        """
+        with self._lock:
+            done = False
+            try:
+                for kind, answer, parts in self._course(task, value, source, seconds):
+                    done = kind != "part"
+                    if kind == "refused":
+                        raise ForeignChange(str(answer.get("why", ""))[:500])
+                    if not done:
+                        yield answer, parts
+            except (OSError, EOFError, ValueError, TypeError, struct.error) as failure:
+                raise ForeignChange("input from outside broke the worker and was put aside", task=task) from failure
+            finally:
+                if not done:
+                    self._end()
+
+    def _course(
+        self, task: str, value: object, source: BinaryIO, seconds: float
+    ) -> Iterator[tuple[str, Any, list[bytes]]]:
+        channel = self._socket or self._start()
+        _send(channel, task, {"size": source.seek(0, os.SEEK_END), "value": value}, ())
+        kind = ""
+        while kind not in ("done", "refused"):
+            began = time.monotonic()
+            kind, answer, parts = _read_frame(channel, self._limit, began + min(seconds, self._seconds))
+            seconds -= time.monotonic() - began
+            if kind == "want":
+                offset, size = answer
+                source.seek(max(0, int(offset)))
+                _send(channel, "piece", None, (source.read(min(OUTSIDE, max(0, int(size)))),))
+                continue
+            if kind not in ("part", "done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
+                raise ValueError("not an answer")
+            yield kind, answer, parts
+            if kind == "part":
+                _send(channel, "more", None, ())
+
     def close(self) -> None:
         with self._lock:
             self._end()
@@ -96,7 +143,7 @@ class Quarantine:
 
     def _ask(self, task: str, value: object, parts: Parts) -> tuple[str, Any, list[bytes]]:
         channel = self._socket or self._start()
-        channel.sendall(_frame(task, value, parts))
+        _send(channel, task, value, parts)
         kind, answer, returned = _read_frame(channel, self._limit, time.monotonic() + self._seconds)
         if kind not in ("done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
             raise ValueError("not an answer")
@@ -143,7 +190,9 @@ def serve(room: str) -> None:
     """The worker's life: loads its code, gives up everything else, answers until its socket closes."""
     from importlib import import_module
 
-    tasks: Mapping[str, Task] = import_module(room).TASKS
+    module = import_module(room)
+    tasks: Mapping[str, Task] = module.TASKS
+    courses: Mapping[str, Course] = getattr(module, "COURSES", {})
     limit = int(os.environ.get("ELPIS_WORKER_LIMIT", MAX_ANSWER))
     channel = socket.socket(fileno=0)
     _confine(int(os.environ.get("ELPIS_WORKER_MEMORY", MEMORY)))
@@ -152,18 +201,68 @@ def serve(room: str) -> None:
     channel.sendall(b"+")
     with suppress(EOFError, OSError):
         while True:
-            channel.sendall(_answer(tasks, *_read_frame(channel, limit)))
+            name, value, parts = _read_frame(channel, limit)
+            try:
+                if name in courses:
+                    for answer, returned in courses[name](value["value"], _Outside(channel, limit, value["size"])):
+                        _send(channel, "part", answer, returned)
+                        _read_frame(channel, limit)
+                    answer, returned = None, ()
+                else:
+                    answer, returned = tasks[name](value, parts)
+                _send(channel, "done", answer, returned)
+            except VaultError as failure:
+                why = {"why": str(failure), "change": str(failure.facts.get("change", ""))}
+                _send(channel, "refused", why, ())
+            except BaseException:  # noqa: BLE001 - nothing that hostile input raises may be lived with
+                # Automerge's panic is no Exception, and after one its memory is not to be trusted: this process ends.
+                os._exit(3)
 
 
-def _answer(tasks: Mapping[str, Task], name: str, value: Any, parts: list[bytes]) -> bytes:
-    try:
-        answer, returned = tasks[name](value, parts)
-    except VaultError as failure:
-        return _frame("refused", {"why": str(failure), "change": str(failure.facts.get("change", ""))}, ())
-    except BaseException:  # noqa: BLE001 - nothing that hostile input raises may be lived with
-        # Automerge's panic is no Exception, and after one its memory is not to be trusted: this process ends.
-        os._exit(3)
-    return _frame("done", answer, returned)
+class _Outside(io.RawIOBase):
+    """In the worker: a file that stays outside, read piece by piece through the socket."""
+
+    def __init__(self, channel: socket.socket, limit: int, size: int) -> None:
+        self._channel, self._limit, self._size = channel, limit, size
+        self._at = 0
+        self._piece, self._from = b"", 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_CUR: self._at, os.SEEK_END: self._size}.get(whence, 0))
+        return self._at
+
+    def alive(self) -> None:
+        """Tells that work goes on, where nothing is asked for in a long time."""
+        self._ask(0)
+
+    def _ask(self, size: int) -> bytes:
+        _send(self._channel, "want", [self._at, size], ())
+        _, _, (piece,) = _read_frame(self._channel, self._limit)
+        return piece
+
+    def read(self, size: int = -1) -> bytes:
+        found = []
+        while size:
+            place = self._at - self._from
+            if not 0 <= place < len(self._piece):
+                self._piece = self._ask(OUTSIDE)
+                self._from, place = self._at, 0
+                if not self._piece:
+                    break
+            some = self._piece[place : len(self._piece) if size < 0 else place + size]
+            found.append(some)
+            self._at += len(some)
+            size -= len(some) if size > 0 else 0
+        return b"".join(found)
 
 
 def _confine(memory: int) -> None:
@@ -182,12 +281,18 @@ def _confine(memory: int) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _frame(name: str, value: object, parts: Parts) -> bytes:
-    """length of the rest | n | n lengths | name | JSON, empty for null | byte strings."""
+def _send(channel: socket.socket, name: str, value: object, parts: Parts) -> None:
+    """A frame: length of the rest | n | n lengths | name | JSON, empty for null | byte strings."""
     every = (name.encode(), b"" if value is None else _encode(value).encode(), *parts)
     count = len(every)
     sizes = [len(part) for part in every]
-    return b"".join((struct.pack(f">II{count}I", 4 + 4 * count + sum(sizes), count, *sizes), *every))
+    head = struct.pack(f">II{count}I", 4 + 4 * count + sum(sizes), count, *sizes)
+    if sum(sizes) <= OUTSIDE:
+        channel.sendall(b"".join((head, *every)))
+        return
+    channel.sendall(head)
+    for part in every:
+        channel.sendall(part)
 
 
 def _read_frame(channel: socket.socket, limit: int, deadline: float = math.inf) -> tuple[str, Any, list[bytes]]:

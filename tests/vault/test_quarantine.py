@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -49,6 +50,34 @@ def spawn(value, parts):
 def lie(value, parts): os.write(0, bytes.fromhex(value)); return None, []
 def talk(value, parts): os.write(2, b"secret"); os.write(1, b"secret"); return None, []
 
+def count(value, source):
+    size = 0
+    while piece := source.read(1000):
+        size += len(piece)
+    source.seek(-5, 2)
+    for _ in range(value):
+        source.alive()
+        yield size, [source.read(5), bytes(1_000_000)]
+        source.seek(-5, 1)
+
+def stall(value, source):
+    yield 1, []
+    time.sleep(5)
+
+def chatter(value, source):
+    while True:
+        source.alive()
+
+def refuse_late(value, source):
+    yield 1, []
+    raise InputRefused("not this one")
+
+def demand(value, source):
+    from vault.quarantine import _send, _read_frame
+    _send(source._channel, "want", value, ())
+    yield len(_read_frame(source._channel, 1 << 30)[2][0]), []
+
+COURSES = {name: globals()[name] for name in ("count", "stall", "chatter", "refuse_late", "demand")}
 TASKS = {name: task for name, task in list(globals().items()) if callable(task)}
 """
 
@@ -127,6 +156,46 @@ def test_the_worker_ends_with_its_owner(worker: Quarantine) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
     assert worker.run("pid", None)[0] != number
+
+
+def test_a_file_outside_is_read_piece_by_piece(worker: Quarantine) -> None:
+    data = os.urandom(3_000_000)
+    answers = list(worker.stream("count", 3, io.BytesIO(data), seconds=10))
+    assert answers == [(len(data), [data[-5:], bytes(1_000_000)])] * 3
+    assert worker.run("echo", 1)[0] == 1
+    assert [size for size, _ in worker.stream("count", 1, io.BytesIO(b"short"), seconds=10)] == [5]
+
+
+@pytest.mark.parametrize("task", ["stall", "chatter"])
+def test_a_course_has_its_time(worker: Quarantine, task: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(ForeignChange):
+        list(worker.stream(task, None, io.BytesIO(b"x"), seconds=2))
+    assert time.monotonic() - started < 5
+    assert worker.run("echo", 1)[0] == 1
+
+
+def test_a_course_that_refuses_keeps_the_worker_and_one_that_is_left_does_not(worker: Quarantine) -> None:
+    before, _ = worker.run("pid", None)
+    with pytest.raises(ForeignChange, match="not this one"):
+        list(worker.stream("refuse_late", None, io.BytesIO(), seconds=2))
+    assert worker.run("pid", None)[0] == before
+    for _answer in worker.stream("count", 3, io.BytesIO(b"x"), seconds=2):
+        break
+    assert worker.run("pid", None)[0] != before
+
+
+@pytest.mark.parametrize("wanted", [[-5, 10], [0, -1], [0, 1 << 40], ["x", 1], [0], None, [0, 1, 2]])
+def test_what_a_worker_may_ask_for(worker: Quarantine, wanted: object) -> None:
+    """Never more than a piece, never another file."""
+    data = bytes(quarantine.OUTSIDE * 2)
+    try:
+        answers = list(worker.stream("demand", wanted, io.BytesIO(data), seconds=5))
+    except ForeignChange:
+        assert not isinstance(wanted, list) or len(wanted) != 2 or wanted[0] == "x"
+    else:
+        assert answers[0][0] <= quarantine.OUTSIDE
+    assert worker.run("echo", 1)[0] == 1
 
 
 def test_threads_take_turns(worker: Quarantine) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
-from vault.importers.reading import Builder, clean, sha256
+from vault.importers.reading import Builder, Original, clean
 
 if TYPE_CHECKING:
     from vault.importers.archive import Archive
@@ -119,16 +119,21 @@ def find_export(archive: Archive) -> zipfile.ZipInfo | None:
 def read(data: bytes, name: str) -> list[Read]:
     """export.xml alone."""
     export = stream(data[at : at + (1 << 20)] for at in range(0, len(data), 1 << 20))
-    return [_document(export, data, "text/xml", name)]
+    return [_document(export, Original.of(data, name), "text/xml")]
 
 
-def read_archive(archive: Archive, info: zipfile.ZipInfo, data: bytes, name: str) -> list[Read]:
+def read_outside(source: Any, original: Original) -> Read:
+    """export.xml that stays outside, in pieces."""
+    return _document(stream(iter(lambda: source.read(1 << 20), b"")), original, "text/xml")
+
+
+def read_archive(archive: Archive, info: zipfile.ZipInfo, original: Original) -> list[Read]:
     """The whole export; its electrocardiograms and workout routes stay in the original file."""
     export = stream(archive.stream(info))
     others = [item for item in archive.members if item is not info]
     if others:
         export.left["other file of the export"] = len(others)
-    return [_document(export, data, "application/zip", name)]
+    return [_document(export, original, "application/zip")]
 
 
 def stream(pieces: Iterable[bytes]) -> Export:
@@ -160,9 +165,9 @@ def apple_date(value: str) -> str:
     return value[:10]
 
 
-def _document(export: Export, data: bytes, media_type: str, name: str) -> Read:
+def _document(export: Export, original: Original, media_type: str) -> Read:
     out = Builder()
-    out.attach(data, media_type, name)
+    original.attach_to(out, media_type)
     _add_pressures(export, out)
     for kind, found in sorted(export.kinds.items()):
         _add_kind(kind, found, out)
@@ -172,7 +177,7 @@ def _document(export: Export, data: bytes, media_type: str, name: str) -> Read:
         out.warn(f"damaged XML, read as far as possible ({export.damaged})")
     subject = Subject(birth=export.birth) if export.birth else None
     document = Document(
-        title="Apple Health", date=export.date, author="Apple Health", source_id=f"sha256:{sha256(data)}",
+        title="Apple Health", date=export.date, author="Apple Health", source_id=f"sha256:{original.sha256}",
         text=f"Apple Health: {export.records} records",
     )  # fmt: skip
     return out.finish(document, subject)

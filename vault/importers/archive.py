@@ -8,17 +8,23 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
 from vault.document import Read
 from vault.errors import InputRefused
+from vault.importers import apple_health, elpis_export
 from vault.importers.other import title_and_date
+from vault.importers.reading import Original
 from vault.importers.sniff import format_of
 
 MAX_MEMBERS = 5_000
 MAX_TOTAL = 400 << 20
+LONG = 32 << 20
+# An archive that Elpis exported is read document by document, and may hold what a vault holds.
+MAX_OWN_MEMBERS = 150_000
+OWN_RATIO = 40  # times its size, in all
 MAX_RATIO = 300  # a member that inflates more, and to over a megabyte, is a bomb
 _BY_HAND = "Unpack it yourself and import the files."
 _LITTER = ("__macosx/", ".ds_store", "thumbs.db", ".svn/", ".git/")
@@ -41,18 +47,22 @@ class Member:
 class Archive:
     """An opened zip. `warnings` say what was left out and why."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, source: bytes | IO[bytes]) -> None:
         self.warnings: list[str] = []
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
         try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            self._zip = zipfile.ZipFile(file)
             members = self._zip.infolist()
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as failure:
             raise InputRefused(f"the archive cannot be opened: {failure}") from failure
-        if len(members) > MAX_MEMBERS:
-            raise InputRefused("the archive holds too many files", limit=MAX_MEMBERS)
+        self._alive: Callable[[], None] = getattr(source, "alive", _nothing)
+        own = {item.filename for item in members} >= elpis_export.MARKS
+        most = MAX_OWN_MEMBERS if own else MAX_MEMBERS
+        if len(members) > most:
+            raise InputRefused("the archive holds too many files", limit=most)
         named = [item for item in members if item.filename]  # zipfile takes a member without a name, and trips over it
         self.members = [item for item in named if not item.is_dir() and not _is_litter(item.filename)]
-        self._left = MAX_TOTAL
+        self._left = max(MAX_TOTAL, OWN_RATIO * file.seek(0, io.SEEK_END)) if own else MAX_TOTAL
 
     def names(self) -> list[str]:
         return [item.filename for item in self.members]
@@ -94,10 +104,15 @@ class Archive:
         return b"".join(pieces)
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """A member in pieces, for readers that need no more at once."""
+        """A member in pieces, for readers that need no more at once: its size has no limit, their time has."""
         try:
+            size = 0
             with self._zip.open(info) as file:
                 while piece := file.read(1 << 20):
+                    size += len(piece)
+                    if size > 4 << 20 and size > MAX_RATIO * max(info.compress_size, 1):
+                        raise InputRefused("the archive unpacks to a suspicious size", hint=_BY_HAND)
+                    self._alive()
                     yield piece
         except (
             zipfile.BadZipFile,
@@ -111,9 +126,23 @@ class Archive:
             raise InputRefused(f"the archive is damaged: {failure}") from failure
 
 
+def _nothing() -> None:
+    """Nobody waits to hear that work goes on."""
+
+
+def wants_stream(data: bytes) -> bool:
+    """Whether this is better read piece by piece: an archive that Elpis exported, or long measurements."""
+    try:
+        archive = Archive(data)
+    except InputRefused:
+        return False
+    export = apple_health.find_export(archive)
+    return elpis_export.find_record(archive) is not None or (export is not None and export.file_size > LONG)
+
+
 def read(data: bytes, name: str) -> list[Read]:
     """Every document in the archive."""
-    from vault.importers import apple_health, dicom, elpis_export, other, xdm
+    from vault.importers import dicom, other, xdm
 
     archive = Archive(data)
     lower = [path.lower() for path in archive.names()]
@@ -121,13 +150,23 @@ def read(data: bytes, name: str) -> list[Read]:
         return other.read_file(data, name)
     record = elpis_export.find_record(archive)
     if record is not None:
-        return _as("elpis", elpis_export.read(archive, record))
+        return _as("elpis", list(elpis_export.read(archive, record)))
     export = apple_health.find_export(archive)
     if export is not None:
-        return _as("apple", apple_health.read_archive(archive, export, data, name))
+        return _as("apple", apple_health.read_archive(archive, export, Original.of(data, name)))
     if xdm.find_metadata(archive):
         return _as("xdm", xdm.read(archive, data, name))
     return _as("zip", dicom.group(read_folder(archive)))
+
+
+def read_outside(source: IO[bytes], original: Original) -> Iterator[Read] | None:
+    """Of an archive that is too large to be held: what can be read piece by piece. None for any other kind."""
+    archive = Archive(source)
+    record = elpis_export.find_record(archive)
+    if record is not None:
+        return (replace(read, format="elpis") for read in elpis_export.read(archive, record))
+    export = apple_health.find_export(archive)
+    return None if export is None else iter(_as("apple", apple_health.read_archive(archive, export, original)))
 
 
 def _as(kind: str, reads: list[Read]) -> list[Read]:

@@ -5,17 +5,26 @@ It is read like any other foreign file: anybody can write one.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from vault.document import DOCUMENT_KINDS, ENTRY_FIELDS, ENTRY_KINDS, Attachment, Document, Entry, Read, Subject, Value
 from vault.errors import InputRefused
-from vault.importers.archive import Archive
 from vault.importers.reading import MAX_FIELD, clean, clean_text, safe_name, sha256
 
+if TYPE_CHECKING:
+    from vault.importers.archive import Archive
+
 FORMAT = "elpis_export"
-MAX_RECORD = 200 << 20
+MARKS = frozenset({"record.json", "checksums.sha256"})
+MAX_DOCUMENT = 64 << 20  # of record.json, for one document
+MAX_ATTACHMENT = 128 << 20
+_LIST = re.compile(r'"documents":\s*\[')
+_HEAD = 1 << 16
+_BETWEEN = re.compile(r"[\s,]*")
 _HEADER = ("title", "type_code", "class_code", "date", "author", "language", "source_id")
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -23,28 +32,59 @@ _ID = re.compile(r"[0-9a-f]{32}")
 def find_record(archive: Archive) -> Any:
     """The entry of record.json at the top, when there is one beside an index."""
     names = {info.filename: info for info in archive.members}
-    return names.get("record.json") if "checksums.sha256" in names else None
+    return names.get("record.json") if names.keys() >= MARKS else None
 
 
-def read(archive: Archive, info: Any) -> list[Read]:
-    """Every document. What is not as Elpis writes it is refused; a file that is missing or changed is left out."""
-    data = archive.read(info, MAX_RECORD)
+def read(archive: Archive, info: Any) -> Iterator[Read]:
+    """Every document, one at a time. What is not as Elpis writes it is refused; a file that is missing or changed is
+    left out."""
     try:
-        told = json.loads(data or b"")
-        if told[FORMAT] != 1:
+        told = _told(archive.stream(info))
+        head = next(told)
+        if head[FORMAT] != 1:
             raise InputRefused("this export was written by a newer Elpis")
-        subject = Subject(given=clean(told["holder"]["name"], 200), birth=clean(told["holder"]["birth"], 10))
+        subject = Subject(given=clean(head["holder"]["name"], 200), birth=clean(head["holder"]["birth"], 10))
         files = {item.filename: item for item in archive.members}
-        return [_document(one, subject, archive, files) for one in told["documents"]]
+        for one in told:
+            yield _document(one, subject, archive, files)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as failure:
         raise InputRefused("record.json is not one that Elpis writes") from failure
+
+
+def _told(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """What stands before the documents, then each document: the whole is never held."""
+    decoder, source = codecs.getincrementaldecoder("utf-8")(), iter(pieces)
+    text = ""
+    while (start := _LIST.search(text)) is None:
+        piece = next(source, b"")
+        if not piece or len(text) > _HEAD:
+            raise ValueError("no documents")
+        text += decoder.decode(piece)
+    head = json.loads(text[: start.start()].rstrip().rstrip(",") + "}")
+    yield head
+    scan, at = json.JSONDecoder().raw_decode, start.end()
+    while True:
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+        if text[at : at + 1] == "]":
+            return
+        try:
+            one, at = scan(text, at)
+        except ValueError:
+            more = [piece] if (piece := next(source, b"")) else []
+            while more and sum(map(len, more)) < len(text) - at and (piece := next(source, b"")):
+                more.append(piece)
+            if not more or len(text) - at > MAX_DOCUMENT:
+                raise
+            text, at = text[at:] + decoder.decode(b"".join(more)), 0
+            continue
+        yield one
 
 
 def _document(told: dict[str, Any], subject: Subject, archive: Archive, files: dict[str, Any]) -> Read:
     warnings: list[str] = []
     attachments, content = [], {}
     for item in told["attachments"]:
-        data = archive.read(files[item["path"]]) if item["path"] in files else None
+        data = archive.read(files[item["path"]], MAX_ATTACHMENT) if item["path"] in files else None
         if data is None or sha256(data) != item["sha256"]:
             warnings.append(f"{safe_name(str(item['name']))}: missing from the archive, or changed")
             continue

@@ -6,9 +6,12 @@ name and type, and every attachment by its hash.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vault.document import ENTRY_FIELDS, ENTRY_KINDS, Attachment, Document, Entry, Read, Subject
 from vault.errors import ForeignChange, InputRefused
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from vault.quarantine import Quarantine
 
 SECONDS = 10.0
+STREAM_SECONDS = 120.0  # in all, of a file that is read piece by piece; each piece has SECONDS
 MEMORY = 500 << 20
 MAX_MESSAGE = 1 << 30
 READING, PAGES = "vault.importers.worker", "vault.importers.worker_pages"
@@ -27,6 +31,8 @@ _HEADER = (
 )  # fmt: skip
 _ENTRY_FIELDS, _FIELD_TYPES = frozenset(ENTRY_FIELDS), {str, bool}
 _PDF_MARKS = (b"application/pdf", b"JVBERi0")  # named, or its first bytes in base64
+_TOO_MUCH = "the file could not be read in the time and memory that a file may take"
+_HARM = "Nothing of it was kept. It may be damaged, or made to do harm."
 _SUBJECT = ("family", "given", "birth")
 
 
@@ -47,10 +53,11 @@ def to_plain(read: Read) -> tuple[dict[str, Any], list[bytes]]:
         "format": read.format,
         "part": dict(read.part),
     }  # fmt: skip
-    return value, [read.files[item.sha256] for item in document.attachments]
+    # A file that stays outside is none of its files.
+    return value, [read.files.get(item.sha256, b"") for item in document.attachments]
 
 
-def from_plain(value: Any, files: list[bytes]) -> Read:
+def from_plain(value: Any, files: list[bytes | Outside]) -> Read:
     """The Read; ForeignChange when it is not one, or a file is not the one that it is said to be."""
     try:
         return _from_plain(value, files)
@@ -58,13 +65,16 @@ def from_plain(value: Any, files: list[bytes]) -> Read:
         raise ForeignChange("the reader's answer cannot be read") from failure
 
 
-def _from_plain(value: Any, files: list[bytes]) -> Read:
+def _from_plain(value: Any, files: list[bytes | Outside]) -> Read:
     header: dict[str, Any] = {name: _text(value["header"][name]) for name in _HEADER}
-    attachments = []
+    attachments, kept = [], {}
     for (digest, media_type, name), data in zip(value["attachments"], files, strict=True):
-        if sha256(data) != digest:
+        if (sha256(data) if isinstance(data, bytes) else data.sha256) != digest:
             raise ValueError("another file")
-        attachments.append(Attachment(digest, _text(media_type), len(data), _text(name)))
+        size = len(data) if isinstance(data, bytes) else data.size
+        attachments.append(Attachment(digest, _text(media_type), size, _text(name)))
+        if isinstance(data, bytes):
+            kept[digest] = data
     entries = tuple(Entry(_text(number), _kind(kind), _fields(fields)) for number, kind, fields in value["entries"])
     about = value["subject"]
     subject = None if about is None else Subject(
@@ -73,7 +83,6 @@ def _from_plain(value: Any, files: list[bytes]) -> Read:
         other_names=tuple(map(_text, about["other_names"])),
     )  # fmt: skip
     document = replace(Document(entries=entries, attachments=tuple(attachments)), **header)
-    kept = {item.sha256: data for item, data in zip(attachments, files, strict=True)}
     if not isinstance(value["several"], bool):
         raise TypeError("neither true nor false")
     part = {_text(name): _text(item) for name, item in value["part"].items()}
@@ -101,6 +110,21 @@ def _fields(value: Any) -> dict[str, Any]:
     return value
 
 
+class Streamed(InputRefused):
+    """What is read document by document, from outside of any message: ask for `Readers.stream`."""
+
+    def __init__(self) -> None:
+        super().__init__("an archive that Elpis exported comes in by import only")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A file that is handed to nobody whole: it is none of the files of a `Read`, only named by it."""
+
+    sha256: str
+    size: int
+
+
 class Readers:
     """Reads files here, or in a worker that is started for the first file and ends with the last."""
 
@@ -122,6 +146,31 @@ class Readers:
             return read_file(data, name)
         return self._ask(_room(found, data), data, name)
 
+    def stream(self, path: Path, found: str, name: str) -> Generator[list[Read]]:
+        """Documents of a large file as they are read: an export of Apple Health or of Elpis. Nothing for any other zip.
+
+        InputRefused, at any moment, says why there are no more; what came before is not to be kept then.
+        """
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+            own = Outside(digest, source.tell())
+            value = {"format": found, "name": name, "sha256": digest, "size": own.size}
+            for answer, files in self._course(value, source):
+                if isinstance(answer, dict) and "wants" in answer:
+                    return
+                yield _answered(answer, files, own)
+
+    def _course(self, value: dict[str, Any], source: BinaryIO) -> Iterator[tuple[Any, list[bytes]]]:
+        if not self._limited:
+            from vault.importers.worker import outside_course
+
+            yield from outside_course(value, source)
+            return
+        try:
+            yield from self._worker(IMAGING).stream("outside", value, source, seconds=STREAM_SECONDS)
+        except ForeignChange as failure:
+            raise InputRefused(_TOO_MUCH, hint=_HARM) from failure
+
     def render(self, data: bytes, page: int) -> bytes:
         """A page of a PDF as a picture. ForeignChange when it cannot be drawn in the limits of a file."""
         if not self._limited:
@@ -133,7 +182,10 @@ class Readers:
 
     def _ask(self, room: str, data: bytes, name: str) -> list[Read]:
         answer, files = self._answer(room, data, name)
-        if isinstance(answer, dict) and "wants" in answer and room == READING:
+        wants = answer.get("wants") if isinstance(answer, dict) else None
+        if wants == "stream":
+            raise Streamed
+        if wants == "pages" and room == READING:
             answer, files = self._answer(PAGES, data, name)
         return _answered(answer, files, data)
 
@@ -141,10 +193,7 @@ class Readers:
         try:
             return self._worker(room).run("read", name, (data,))
         except ForeignChange as failure:
-            raise InputRefused(
-                "the file could not be read in the time and memory that a file may take",
-                hint="Nothing of it was kept. It may be damaged, or made to do harm.",
-            ) from failure
+            raise InputRefused(_TOO_MUCH, hint=_HARM) from failure
 
     def _worker(self, room: str) -> Quarantine:
         from vault.quarantine import Quarantine
@@ -175,7 +224,7 @@ def _room(found: str, data: bytes) -> str:
     return PAGES if found == "pdf" or any(mark in data for mark in _PDF_MARKS) else READING
 
 
-def _answered(answer: Any, files: list[bytes], data: bytes) -> list[Read]:
+def _answered(answer: Any, files: list[bytes], data: bytes | Outside) -> list[Read]:
     """The worker's answer. It sends an empty file where it means the one that it was given."""
     if not isinstance(answer, dict):
         raise ForeignChange("the reader's answer cannot be read")

@@ -111,6 +111,26 @@ def decode_base64(text: str) -> tuple[bytes, bool]:
         return b"", True
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The file that is read, which stays with what was read of it. `data` is None where it is too large to be held."""
+
+    sha256: str
+    size: int
+    name: str
+    data: bytes | None = None
+
+    @classmethod
+    def of(cls, data: bytes, name: str) -> Original:
+        return cls(sha256(data), len(data), name, data)
+
+    def attach_to(self, out: Builder, media_type: str) -> None:
+        if self.data is not None:
+            out.attach(self.data, media_type, self.name)
+        else:
+            out.attach_outside(self.sha256, self.size, media_type, self.name)
+
+
 @dataclass
 class Builder:
     """Collects one document. `source_id` decides the ids of its entries, so that reading again gives the same."""
@@ -143,6 +163,10 @@ class Builder:
         self.attachments.append(item)
         self.files[digest] = data
         return item
+
+    def attach_outside(self, digest: str, size: int, media_type: str, name: str) -> None:
+        """A file that is not here: whoever asked for the reading has it."""
+        self.attachments.append(Attachment(digest, clean(media_type, 100), size, safe_name(name)))
 
     def warn(self, message: str) -> None:
         if message not in self.warnings:

@@ -10,6 +10,8 @@ import codecs
 import gc
 import mimetypes
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lxml.etree  # noqa: F401
@@ -27,13 +29,15 @@ from vault.importers import (  # noqa: F401
     other,
     pdf,
     read_file,
+    split,
     xdm,
 )
 from vault.importers.plain import to_plain
-from vault.importers.reading import sha256
+from vault.importers.reading import Original, sha256
 
 if TYPE_CHECKING:
-    from vault.quarantine import Task
+    from vault.document import Read
+    from vault.quarantine import Course, Task
 
 for _codec in (
     "utf-8-sig",
@@ -65,6 +69,8 @@ def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
     sys.modules.setdefault(pdf.LIBRARY, None)  # type: ignore[arg-type]
     gc.disable()  # nothing that reading makes goes in circles: looking for them is a tenth of the time
     try:
+        if data.startswith(b"PK") and archive.wants_stream(data):
+            return {"wants": "stream"}, []
         reads = read_file(data, str(value))
     except InputRefused as refused:
         return {"refused": str(refused), "hint": refused.hint}, []
@@ -74,7 +80,11 @@ def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
         return {"wants": "pages"}, []
     finally:
         gc.enable()
-    own = sha256(data)
+    return _told(reads, sha256(data))
+
+
+def _told(reads: Iterable[Read], own: str) -> tuple[Any, list[bytes]]:
+    """Documents as an answer; the file with the hash `own` is not sent back, an empty one stands for it."""
     plain, files = [], []
     for read in reads:
         described, kept = to_plain(read)
@@ -85,9 +95,30 @@ def read_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
     return {"reads": plain}, files
 
 
+def outside_course(value: Any, source: Any) -> Iterator[tuple[Any, list[bytes]]]:
+    """A file that stays outside, document by document: an export of Apple Health or of Elpis."""
+    original = Original(str(value["sha256"]), int(value["size"]), str(value["name"]))
+    gc.disable()
+    try:
+        if value["format"] == "apple":
+            reads: Iterator[Read] | None = iter([replace(apple_health.read_outside(source, original), format="apple")])
+        else:
+            reads = archive.read_outside(source, original)
+        if reads is None:
+            yield {"wants": "whole"}, []
+            return
+        for read in reads:
+            yield _told(split(read), original.sha256)
+    except InputRefused as refused:
+        yield {"refused": str(refused), "hint": refused.hint}, []
+    finally:
+        gc.enable()
+
+
 def render_task(value: Any, parts: list[bytes]) -> tuple[Any, list[bytes]]:
     """A page of a PDF as a picture."""
     return None, [pdf.render(parts[0], int(value))]
 
 
+COURSES: dict[str, Course] = {"outside": outside_course}
 TASKS: dict[str, Task] = {"read": read_task, "render": render_task}

@@ -6,7 +6,7 @@ import codecs
 from contextlib import suppress
 
 from vault.importers import dicom  # noqa: F401
-from vault.importers.worker_pages import TASKS
+from vault.importers.worker_pages import COURSES, TASKS
 
 with suppress(ModuleNotFoundError):
     import pydicom.charset
@@ -15,4 +15,4 @@ with suppress(ModuleNotFoundError):
         with suppress(LookupError):
             codecs.lookup(_codec)
 
-__all__ = ["TASKS"]
+__all__ = ["COURSES", "TASKS"]

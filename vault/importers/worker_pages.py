@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import pypdfium2  # noqa: F401
 
-from vault.importers.worker import TASKS
+from vault.importers.worker import COURSES, TASKS
 
-__all__ = ["TASKS"]
+__all__ = ["COURSES", "TASKS"]
