@@ -109,11 +109,12 @@ class Quarantine:
     ) -> Iterator[tuple[str, Any, list[bytes]]]:
         channel = self._socket or self._start()
         _send(channel, task, {"size": source.seek(0, os.SEEK_END), "value": value}, ())
-        kind = ""
+        kind, end = "", time.monotonic() + seconds
         while kind not in ("done", "refused"):
-            began = time.monotonic()
-            kind, answer, parts = _read_frame(channel, self._limit, began + min(seconds, self._seconds))
-            seconds -= time.monotonic() - began
+            now = time.monotonic()
+            if now > end:
+                raise TimeoutError
+            kind, answer, parts = _read_frame(channel, self._limit, min(end, now + self._seconds))
             if kind == "want":
                 offset, size = answer
                 source.seek(max(0, int(offset)))
@@ -121,7 +122,9 @@ class Quarantine:
                 continue
             if kind not in ("part", "done", "refused") or (kind == "refused" and not isinstance(answer, dict)):
                 raise ValueError("not an answer")
+            left = end - time.monotonic()
             yield kind, answer, parts
+            end = time.monotonic() + left  # whoever listens takes time of their own
             if kind == "part":
                 _send(channel, "more", None, ())
 
