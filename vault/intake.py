@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -166,7 +166,7 @@ class _Intake:
         # Whoever is asked may take their time: the vault is not held meanwhile.
         held = [found for found in group if found.stream is None]
         asked = [(found, self._decided(found)) for found in map(self._kept, held)]
-        with self._vault.batch() as batch:
+        with self._batch() as batch:
             for found, decided in asked:
                 self._take_file(batch, found, decided)
         for found in group:
@@ -180,13 +180,14 @@ class _Intake:
             first = next(reads, None)
             if first is None or not self._decided(replace(found, reads=(first,)), answers):
                 return  # asked about, and said
-            with self._vault.batch() as batch:
+            with self._batch() as batch:
                 for read in chain((first,), reads):
                     if self._stopped():
                         raise InputRefused("stopped before its end: nothing of it was kept")
                     judge.see(read)
                     for decided, said in self._decided(replace(found, reads=(read,)), answers):
                         self._add(batch, found.path.name, decided, said, outcome)
+                self._new += [document.id for document in outcome.documents]
         except InputRefused as refused:
             self._report.skipped.append(Skipped(str(found.path), str(refused), refused.hint))
             self._report.outcomes.append(judge.refused(refused))
@@ -197,12 +198,21 @@ class _Intake:
         if outcome.documents and not self._dry_run:
             self._report.id = self._import_id
 
+    @contextmanager
+    def _batch(self) -> Iterator[Batch]:
+        """A batch of the vault; what was new in it is noted as of this import."""
+        with self._vault.batch() as batch:
+            self._new: list[str] = []
+            yield batch
+            if self._new and not self._dry_run:
+                Imports(self._vault.store).note(self._import_id, self._new, int(self._vault.clock()))
+
     def take_studies(self) -> None:
         """DICOM objects, once all are known: one document for each study."""
         if not self._images:
             return
         names = {item.sha256: name for name, read in self._images for item in read.document.attachments}
-        with self._vault.batch() as batch:
+        with self._batch() as batch:
             for study in dicom.group([read for _, read in self._images]):
                 name = names[study.document.attachments[0].sha256]
                 self._guarded(batch, name, name, [(self._unknown_objects(study), ())])
@@ -239,6 +249,7 @@ class _Intake:
         self._report.take(outcome)
         if outcome.documents and not self._dry_run:
             self._report.id = self._import_id
+            self._new += [document.id for document in outcome.documents]
 
     def _kept(self, found: Found) -> Found:
         """A file of no known format as an attachment, when somebody says of what."""
@@ -295,7 +306,6 @@ class _Intake:
             return
         if not self._dry_run:
             document = document.with_id(batch.add(document, files))
-            Imports(self._vault.store).note(self._import_id, document.id, int(self._vault.clock()))
         report.documents.append(document)
         report.warnings += [f"{name}: {warning}" for warning in warnings]
 

@@ -64,7 +64,7 @@ def make(state: Mapping[str, Mapping[str, Any]], actor: bytes, *, checked: bool 
         for part in PARTS:
             made = put_object(ROOT, part, ObjType.Map)
             for key, value in state[part].items():
-                if isinstance(value, Mapping):
+                if type(value) is dict or isinstance(value, Mapping):
                     inner = put_object(made, key, ObjType.Map)
                     for name, scalar in value.items():
                         put(inner, name, _SCALARS.get(type(scalar)) or _scalar(scalar), scalar)

@@ -122,7 +122,7 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
 
 
 def _check_entry(entry_id: str, fields: Any) -> None:
-    if not _ID.fullmatch(entry_id) or not isinstance(fields, Mapping):
+    if not _ID.fullmatch(entry_id) or not (type(fields) is dict or isinstance(fields, Mapping)):
         raise InputRefused("an entry is a map under an id of 32 hex characters")
     if not fields.keys() <= _FIELDS or fields.get("kind") not in _KINDS:
         raise InputRefused("an entry is of an unknown kind or has an unknown field")

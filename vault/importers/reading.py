@@ -89,7 +89,18 @@ def says_nothing(label: str, *codes: str) -> bool:
 
 
 def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    """In hex. The file that is read is asked for several times in a row: its hash is remembered with it."""
+    global _last
+    known, digest = _last
+    if known is not data:
+        digest = hashlib.sha256(data).hexdigest()
+        if len(data) <= _REMEMBERED:
+            _last = data, digest
+    return digest
+
+
+_REMEMBERED = 4 << 20
+_last: tuple[bytes, str] = b"", hashlib.sha256(b"").hexdigest()
 
 
 def safe_name(name: str) -> str:

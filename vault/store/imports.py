@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vault.errors import NotFound
 from vault.store.connection import Store
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,19 @@ class Imports:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def note(self, import_id: str, document_id: str, time: int) -> None:
-        """A document came in with this import; the import begins with its first."""
+    def note(self, import_id: str, document_ids: Sequence[str], time: int) -> None:
+        """Documents came in with this import; the import begins with its first."""
         with self._store.transaction():
             self._store.run(
                 "INSERT INTO import (id, time) VALUES (?, ?) ON CONFLICT DO NOTHING", (bytes.fromhex(import_id), time)
             )
-            self._store.run(
-                "INSERT INTO imported (document, import) SELECT d.number, i.number FROM document d, import i"
-                " WHERE d.id = ? AND i.id = ?",
-                (bytes.fromhex(document_id), bytes.fromhex(import_id)),
-            )
+            for start in range(0, len(document_ids), _AT_ONCE):
+                some = [bytes.fromhex(key) for key in document_ids[start : start + _AT_ONCE]]
+                self._store.run(
+                    "INSERT INTO imported (document, import) SELECT d.number, i.number FROM document d, import i"
+                    f" WHERE d.id IN ({', '.join('?' * len(some))}) AND i.id = ?",
+                    (*some, bytes.fromhex(import_id)),
+                )
 
     def last(self) -> Import | None:
         """The newest import of which something is left."""
