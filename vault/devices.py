@@ -6,12 +6,15 @@ Composition over the pure rules of roster.py. Normative text: spec/roster.md and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vault.chunk import MAX_FIRST
+from vault.encoding import Shape
 from vault.errors import CannotOpen, InputRefused, Malformed, NotFound, VerificationFailed
 from vault.hearing import Heard, Hearing
-from vault.operation import NEXT, encode_operation
+from vault.operation import CHAIN, NEXT, decode_operation, encode_operation
 from vault.primitives import BoxKey, SigningKey, make_key, pad, seal_to, unpad
 from vault.roster import (
     ROSTER,
@@ -35,11 +38,14 @@ if TYPE_CHECKING:
 
 ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
 RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
+DOUBTFUL = "doubtful"  # a setting: accesses that a device gave which was removed before they came
 TURNED = "turned"  # a setting: head of the statement that the channel was made for
 LEFT = "left:"  # a setting for each channel that a turn ended: since when
 READ_ON = 90 * 86_400  # seconds in which a turn that holds against the first one may still come into its log
 BEHIND = "behind"  # a setting: this copy was put back and has to read the log before it tells anything
 NAME = 60
+# A setting "heard": the last chain that did not hold.
+HEARD = Shape("heard", {"chain": CHAIN}, limit=MAX_FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +196,12 @@ class Devices:
         if wanted == self._vault.device_id:
             raise InputRefused("this is the device that you are using", hint="remove it from another one")
         self._turn(make_next(self.roster(), self._key(), remove=[wanted], now=self._now()))
+        self.settle()
         Hearing(self._vault).rescue(wanted)
 
-    def _turn(self, statement: bytes) -> None:
-        """The vault's next epoch: a new channel for those who stay, a new inbox, tokens and accesses."""
+    def _turn(self, statement: bytes, *, introduces: bool = False) -> None:
+        """The vault's next epoch: a new channel for those who stay, a new inbox, tokens and accesses. `introduces`:
+        this device is in no statement before it."""
         home = self._vault.people.relay()
         telling = self._vault.telling
         with self._store.transaction():
@@ -205,6 +213,8 @@ class Devices:
                 address = self._make_channel(home[0], roster.epoch)
                 following = self._need(address)
                 boxes = [self._box(device, following) for device in roster.devices]
+                if introduces:
+                    self._introduce()
                 telling.tell("turn", {"chain": self.chain(), "epoch": roster.epoch, "boxes": boxes})
                 self._vault.set_meta(TURNED, derive_head(statement))
                 telling.move_to(address)  # nothing that comes after this may be told where the others still read
@@ -216,7 +226,6 @@ class Devices:
                     self._journal.set_file_token(sealed, token)
             self._vault.people.renew_inbox()
             self._vault.set_meta(ANEW, "1")
-        self.settle()
 
     def settle(self) -> None:
         """What other devices' epochs and a turn left to do. A crash only puts it off until the next exchange."""
@@ -227,6 +236,15 @@ class Devices:
         if self._vault.meta(ANEW):
             self._vault.sharing.give_anew()
             self._vault.set_meta(ANEW, "")
+        for number in self._vault.meta(DOUBTFUL).split():
+            with suppress(InputRefused, NotFound):  # it ended by itself
+                self._vault.sharing.revoke(number)
+        if self._vault.meta(DOUBTFUL):
+            self._vault.set_meta(DOUBTFUL, "")
+
+    def doubt(self, number: str) -> None:
+        """An access that a device gave which this one has removed already: it ends with the next exchange."""
+        self._vault.set_meta(DOUBTFUL, f"{self._vault.meta(DOUBTFUL)} {number}")
 
     def _box(self, device: Device, channel: Mailbox) -> dict[str, Any]:
         fields = {"vault": self._vault.vault_id, "device": device.id, "epoch": channel.epoch, **_tokens(channel)}
@@ -253,6 +271,25 @@ class Devices:
                 self._go_to(mailbox, tokens, derive_head(fields["chain"][-1]))
                 return heard
         raise Malformed("a turn without a box for this device")
+
+    def in_log(self, mailbox: bytes, device: bytes) -> Device | None:
+        """A device by the roster as it is in the log: what this one did itself counts from its own place there on."""
+        waiting = self._journal.own_act(mailbox)
+        if waiting is not None:
+            chain, ours = decode_operation(waiting.kind, waiting.body)["chain"], self.chain()
+            if 1 < len(chain) <= len(ours) and ours[: len(chain)] == chain:
+                there = self._in_log(ours[: len(chain) - 1]).device(device)
+                return there or self.roster().device(device)
+        return self.roster().device(device)
+
+    def _in_log(self, before: list[bytes]) -> Roster:
+        """The roster after `before` and what others did to it since, which does not hold against this device's act."""
+        heard = HEARD.decode(data)["chain"] if (data := self._vault.meta_bytes("heard")) else before
+        return self._rosters(choose(before, heard, self.anchor(), self._vault.vault_id))[-1]
+
+    def was(self, device: bytes) -> bool:
+        """Whether this device had that id before it got new keys."""
+        return device != self._vault.device_id and any(device == one for one, _ in self._selves())
 
     def _selves(self) -> list[tuple[bytes, BoxKey]]:
         """The device that this is, and the one that it was before a copy was put back."""
@@ -325,6 +362,8 @@ class Devices:
         ours = self.chain()
         held = list(choose(ours, chain, self.anchor(), self._vault.vault_id))
         if held == ours:
+            if ours[: len(chain)] != list(chain):
+                self._vault.set_meta("heard", HEARD.encode({"chain": list(chain)}))
             return []
         before, roster = self.roster(), read_chain(held, self.anchor(), self._vault.vault_id)[-1]
         lost = self._own_acts(ours, held)
@@ -343,7 +382,7 @@ class Devices:
         ]
 
     def _heard(self, kind: str, device: Device) -> Heard:
-        if kind == "device-removed" and device.id == self._vault.device_id:
+        if kind == "device-removed" and device.id == self._vault.device_id and self.retired():
             kind = "removed-here"
         return Heard(kind, self.name(device.id), detail=device.id.hex())
 
@@ -369,10 +408,14 @@ class Devices:
         leaving = [one for one in removed if roster.has(one)]
         if coming or leaving:
             statement = make_next(roster, key, add=coming, remove=leaving, now=self._now())
+            unknown = not roster.has(self._vault.device_id)
             if leaving:
-                self._turn(statement)
+                self._turn(statement, introduces=unknown)
+                return
+            self._say(statement)
+            if unknown and self._vault.telling.active:
+                self._introduce()
             else:
-                self._say(statement)
                 self._vault.telling.tell("roster", {"chain": self.chain()})
 
     # A copy that was put back, a recovery kit that was used
@@ -393,10 +436,7 @@ class Devices:
             self.set_name(name, device.id, restored_from=derive_device_id(old.public))
             if self._vault.telling.active:
                 self._vault.set_meta(BEHIND, "1")
-                self._journal.unseal(self._vault.telling.address)
-                self._journal.tell_first(
-                    self._vault.telling.address, "roster", encode_operation("roster", {"chain": self.chain()})
-                )
+                self._introduce()
 
     def recovered(self, kit: RecoveryKit, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
         """After the kit opened this vault: new device keys, a new kit and root, a new epoch; every device is told."""
@@ -409,11 +449,12 @@ class Devices:
             leaving = [old] if roster.has(old) else []
             self.set_name(name, device.id)
             self._vault.set_meta(RETIRED, "")
-        self._turn(
-            make_next(
-                roster, by, add=[device], remove=leaving, root=fresh.root_key().public, new_epoch=True, now=self._now()
+            root = fresh.root_key()
+            statement = make_next(
+                roster, by, add=[device], remove=leaving, root=root.public, new_epoch=True, now=self._now()
             )
-        )
+            self._turn(statement, introduces=True)
+        self.settle()
         return fresh
 
     def new_root(self, root: bytes) -> None:
@@ -427,9 +468,17 @@ class Devices:
         if self.retired():
             raise InputRefused("this device takes no part any more", hint="Another of your devices decides that now.")
 
+    def _introduce(self) -> None:
+        """With new keys this device is somebody else: wherever something waits, its roster comes first, and what the
+        former one sealed is sealed again."""
+        for address in {*self._journal.told_mailboxes(), self._vault.telling.address}:
+            self._journal.unseal(address)
+            self._journal.tell_first(address, "roster", encode_operation("roster", {"chain": self.chain()}))
+
     def _new_keys(self) -> Device:
         """Keys of a new device, in place of the old ones; what was sealed to the old box can still be opened."""
         keyring, sign, box = self._vault.keyring, SigningKey.make(), BoxKey.make()
+        self._journal.take_over(self._vault.device_id, derive_device_id(sign.public))
         for name in ("device-sign", "device-box"):
             keyring.put(f"{name}-before", keyring.need(name))
         keyring.put("device-sign", sign.seed)

@@ -54,9 +54,11 @@ class Hearing:
             raise NotFound("no such channel")
         self._check_place(mailbox, incoming)
         introduced = self._introduce(incoming)
-        self._check_device(incoming)
+        self._check_device(mailbox, incoming)
         if incoming.device == self._vault.device_id:
             return self._own(mailbox, incoming), []
+        if self._vault.devices.was(incoming.device) and self._told_before(mailbox, incoming):
+            return [], []
         self._check_order(mailbox, incoming)
         before = self._journal.parts(address, incoming.device)
         heard: list[Heard] = []
@@ -107,13 +109,16 @@ class Hearing:
             for one in heard
         ]
 
-    def _check_device(self, incoming: Incoming) -> None:
-        device = self._vault.devices.roster().device(incoming.device)
+    def _check_device(self, mailbox: Mailbox, incoming: Incoming) -> None:
+        device = self._vault.devices.in_log(mailbox.address, incoming.device)
         if device is None or not same(device.sign, incoming.signer):
             raise BadSignature("who signed this is no device of this vault")
 
     def _check_order(self, mailbox: Mailbox, incoming: Incoming) -> None:
-        seq, head = self._mailboxes.senders(mailbox.address).get(incoming.device, (0, ZERO))
+        known = self._mailboxes.senders(mailbox.address).get(incoming.device)
+        if known is None:
+            return  # what it wrote before it was in the roster counts for nothing, and is not missed
+        seq, head = known
         if incoming.seq <= seq:
             raise Replayed("this envelope was taken before")
         if incoming.seq != seq + 1 or incoming.prev != head:
@@ -130,6 +135,24 @@ class Hearing:
                 elif told.kind == "turn":
                     heard += self._turn(mailbox, fields)
         return heard
+
+    def _told_before(self, mailbox: Mailbox, incoming: Incoming) -> bool:
+        """Whether this is an envelope that this device sealed under the name that it had before; then its editions
+        have their place here, as they have for everybody."""
+        seq, _ = self._mailboxes.senders(mailbox.address).get(incoming.device, (0, ZERO))
+        if incoming.seq > seq:
+            return False
+        before = self._journal.parts(mailbox.address, incoming.device)
+        operations, data = read_body(incoming.body, before)
+        with self._vault.store.transaction():
+            if operations is None:
+                self._journal.put_part(mailbox.address, incoming.device, len(before) + 1, data)
+                return True
+            self._journal.drop_parts(mailbox.address, incoming.device)
+            for kind, body in operations:
+                if kind == "edition":
+                    self._own_edition(decode_operation(kind, body))
+        return True
 
     def _own_edition(self, fields: Mapping[str, Any]) -> None:
         document, edition = fields["document"], fields["change"]["hash"]
@@ -164,7 +187,7 @@ class Hearing:
         fields = decode_operation(kind, body)
         match kind:
             case "row":
-                return list(self._row(fields))
+                return list(self._row(incoming, fields))
             case "edition":
                 return self._edition(mailbox, incoming, fields)
             case "changes":
@@ -184,7 +207,7 @@ class Hearing:
 
     # Rows
 
-    def _row(self, fields: Mapping[str, Any]) -> Iterator[Heard]:
+    def _row(self, incoming: Incoming, fields: Mapping[str, Any]) -> Iterator[Heard]:
         name, key, values = fields["name"], fields["key"], decode_row(fields["value"])
         known = self._journal.is_dirty(name, key)
         if name == "channel":
@@ -199,8 +222,14 @@ class Hearing:
                 self._vault.read_settings()
             if changed and name == "given" and values["state"] != "active":
                 yield Heard("access-ended", values["name"])
+            if changed and name == "given" and values["state"] == "active" and self._is_leaving(incoming.device):
+                self._vault.devices.doubt(key)
         if not known:
             self._journal.clean(name, key)
+
+    def _is_leaving(self, device: bytes) -> bool:
+        """Whether this device removed that one, and the log has not come to that yet."""
+        return device in self._vault.devices.roster().gone and not self._vault.devices.was(device)
 
     def _channel_closed(self, address: bytes) -> None:
         mailbox = self._mailboxes.mailbox(address)
@@ -222,6 +251,7 @@ class Hearing:
             return [] if mailbox.kind == "snapshot" else [self._changed(document_id, fields["author"])]
         known = {item.hash: item for item in self._journal.editions(document)}
         if change.hash in known or change.hash == self._telling.current(document_id):
+            self._own_edition(fields)  # this device's, told by the one that it was before a copy was put back
             return []
         if not fields["current"]:
             with self._telling.quiet():

@@ -5,13 +5,12 @@ A vault with one device has no channel and queues nothing. Normative text: spec/
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vault.operation import claim, encode_operation, encode_row
-from vault.primitives import make_key
+from vault.primitives import make_key, make_random
 from vault.record import TELLING
 from vault.replica import Change, changes, first_hash, heads
 from vault.store.household import Edition, HouseholdStore, Late
@@ -125,7 +124,7 @@ class Telling:
 
     def next_epoch(self, document_id: str) -> int | None:
         """The number of the epoch that starts now: one that no other device gives; None when there is no other."""
-        return self._documents.last_epoch(document_id) + 1 + secrets.randbits(32) if self.active else None
+        return self._documents.last_epoch(document_id) + 1 + int.from_bytes(make_random(4)) if self.active else None
 
     def started(self, document_id: str, change: Change, parent: bytes) -> None:
         """A new epoch of a document began here, from the replica `parent`."""

@@ -371,7 +371,8 @@ def _take_up_again(store: Store, head: Head) -> None:
     """A copy was put back: no replica may be written under an actor that may have gone on elsewhere."""
     store.check()
     with store.transaction():
-        store.run("UPDATE replica SET actor = randomblob(16)")
+        for (number,) in store.rows("SELECT document FROM replica"):
+            store.run("UPDATE replica SET actor = ? WHERE document = ?", (make_id(), number))
     head.accept()
 
 

@@ -186,6 +186,12 @@ class Wire:
     def close(self) -> None:
         return None
 
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def verify_key(self) -> bytes:
         return self.about().verify_key

@@ -101,6 +101,18 @@ class HouseholdStore:
         """Whether something is still to be told there, or to be read back."""
         return self._store.row("SELECT 1 FROM told WHERE mailbox = ? LIMIT 1", (mailbox,)) is not None
 
+    def told_mailboxes(self) -> list[bytes]:
+        """Mailboxes in which something is still to be told or to be read back."""
+        return [row[0] for row in self._store.rows("SELECT DISTINCT mailbox FROM told")]
+
+    def own_act(self, mailbox: bytes) -> Told | None:
+        """The first change of the roster by this device that is not read back yet."""
+        row = self._store.row(
+            "SELECT id, kind, body FROM told WHERE mailbox = ? AND kind IN ('roster', 'turn') ORDER BY id LIMIT 1",
+            (mailbox,),
+        )
+        return Told(*row) if row else None
+
     def unseal(self, mailbox: bytes) -> None:
         """Envelopes that another device of the same name may have sent already: what they hold is told again."""
         self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
@@ -212,6 +224,11 @@ class HouseholdStore:
 
     def put_teller(self, change: bytes, device: bytes) -> None:
         self._store.run("INSERT OR IGNORE INTO teller VALUES (?, ?)", (change, device))
+
+    def take_over(self, old: bytes, new: bytes) -> None:
+        """What this device started, wrote and owes under its former name is its own under the new one."""
+        for table in ("edition", "teller", "late"):
+            self._store.run(f"UPDATE {table} SET device = ? WHERE device = ?", (new, old))
 
     def teller(self, change: bytes) -> bytes | None:
         row = self._store.row("SELECT device FROM teller WHERE hash = ?", (change,))

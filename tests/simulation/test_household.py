@@ -1,0 +1,71 @@
+"""Several devices of one patient: seeds hold, a seed is the same run for ever, a product that is broken is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.household import Runner
+from vault.devices import Devices
+from vault.hearing import Hearing
+from vault.store.household import HouseholdStore
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    made = Runner()
+    yield made
+    made.close()
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation.household", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+
+
+def test_seeds_hold() -> None:
+    done = simulate("--seeds", "1..28")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "28 seeds" in done.stdout
+
+
+def test_a_seed_is_the_same_run_for_ever() -> None:
+    first, second = simulate("--seed", "10"), simulate("--seed", "10")
+    assert first.stdout == second.stdout
+    assert first.stdout.count("->") > 20
+
+
+def _not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an edition that lost held is left behind."""
+    monkeypatch.setattr(Hearing, "_left_behind", lambda *_: [])
+
+
+def _copies_owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that was put back does not do what it owed under its former name."""
+    monkeypatch.setattr(HouseholdStore, "take_over", lambda *_: None)
+
+
+def _removal_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that was removed by a removed one does not hear that this does not hold."""
+    monkeypatch.setattr(Devices, "_go_to", lambda *_: None)
+
+
+@pytest.mark.parametrize("broken", [_not_written_again, _copies_owe_nothing, _removal_is_all])
+def test_a_broken_product_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, runner: Runner, broken: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    broken(monkeypatch)
+    found = next((seed for seed in range(1, 60) if runner.run(seed).failure), None)
+    assert found is not None, f"no seed notices: {broken.__doc__}"
+    monkeypatch.undo()
+    assert runner.run(found).failure == ""
