@@ -41,6 +41,8 @@ def make() -> list[Vectors]:
     valid("edition-part", "the second of three parts", "edition", EDITION | {"part": 2, "parts": 3})
     refused("edition-as-change", "an edition in an envelope for changes", "change", EDITION)
     refused("change-as-edition", "changes in an envelope for an edition", "edition", CHANGES)
+    refused("late-author-201", "an author of 201 characters", "change", CHANGES | {"author": "x" * 201})
+    refused("late-author-null", "no author, said with null instead of empty text", "change", CHANGES | {"author": None})
     refused("no-author", "changes without the field for their author", "change", without(CHANGES, "author"))
     refused("claim-list", "a change that is a list", "change", CHANGES | {"changes": [[]]})
     refused("claim-seq-0", "a change that counts from zero", "change", CHANGES | {"changes": [CLAIM | {"seq": 0}]})

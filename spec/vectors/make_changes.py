@@ -54,10 +54,10 @@ def framed(body: bytes, type_: int = 1) -> bytes:
 ONE: dict[int, bytes] = {
     0x15: b"\x7f\x01k",
     0x34: b"\x01",
-    0x42: b"\x01\x01",
+    0x42: b"\x7f\x01",
     0x56: b"\x7f\x16",
     0x57: b"x",
-    0x70: b"\x01\x00",
+    0x70: b"\x7f\x00",
 }
 
 
@@ -130,7 +130,7 @@ def make() -> list[Vectors]:
     refused(
         "column-order",
         "columns out of order",
-        build({0x42: ONE[0x42], 0x15: ONE[0x15], 0x34: b"\1", 0x56: ONE[0x56], 0x57: b"x", 0x70: b"\1\0"}),
+        build({0x42: ONE[0x42], 0x15: ONE[0x15], 0x34: b"\1", 0x56: ONE[0x56], 0x57: b"x", 0x70: b"\x7f\0"}),
     )
     refused("bomb", "seven bytes that say a million operations", one(x42=b"\xc0\x84\x3d\x01", x34=b"\xc0\x84\x3d"))
     refused("bomb-nulls", "a run of a million nulls", one(x42=b"\x00\xc0\x84\x3d"))

@@ -310,7 +310,8 @@ def _chunk_kind(rng: Random, parts: Parts) -> None:
 def _envelope(rng: Random, parts: Parts) -> None:
     """The envelope says something else than the change."""
     parts.told = rng.choice((
-        {"seq": parts.seq + 1}, {"actor": rng.randbytes(ACTOR)}, {"hash": rng.randbytes(32)}, {"deps": ()},
+        {"seq": min(parts.seq + 1, MAX_INT)},
+        {"actor": rng.randbytes(ACTOR)}, {"hash": rng.randbytes(32)}, {"deps": ()},
         {"deps": (rng.randbytes(32),)}, {"hash": bytes(32)}, {"actor": OWN},
     ))  # fmt: skip
 

@@ -16,7 +16,7 @@ from vault.errors import VaultError
 
 # How many executions in all (20 000 unless told, CI asks for a million), and how many of a hundred are hostile changes.
 EXECUTIONS = int(os.environ.get("ELPIS_FUZZ", "20000"))
-CRDT_SHARE = 30
+CRDT_SHARE = 20
 SECONDS = 1.0  # of one execution, in processor time: a busy machine is no hang
 MEMORY = 400 << 20  # that a whole run may add to the process
 
