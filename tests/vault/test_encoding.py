@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +127,23 @@ PLAIN = st.recursive(
 @given(PLAIN)
 def test_what_is_written_is_read(value: Any) -> None:
     assert decode(encode(value), limit=1 << 20) == value
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-MAX_INT, MAX_INT) | st.binary(max_size=40) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=16), inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@given(PLAIN)
+def test_maps_are_ordered_as_a_canonical_writer_orders_them(value: Any) -> None:
+    written = encode(value)
+    assert written == cbor2.dumps(value, canonical=True)
+    assert decode(written, limit=1 << 20) == value
+
+
+@given(st.dictionaries(st.text(max_size=16), PLAIN, max_size=8))
+def test_a_shape_orders_a_mapping_of_any_make(value: dict[str, Any]) -> None:
+    shape = Shape("any", dict.fromkeys(value, lambda *_: None))
+    assert shape.encode(MappingProxyType(dict(reversed(value.items())))) == cbor2.dumps(value, canonical=True)
