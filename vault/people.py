@@ -176,6 +176,11 @@ class People:
         row = self._people.person(person_id)
         return self._person(row) if row else None
 
+    def card_of(self, person_id: bytes) -> Card | None:
+        """The card that is kept of somebody who was judged before: to go on sealing to them, nothing is asked anew."""
+        row = self._people.person(person_id)
+        return _card(row) if row else None
+
     def set_met(self, person_id: str) -> None:
         """The holder compared the safety number with this person."""
         self._people.set_met(bytes.fromhex(person_id))

@@ -35,6 +35,7 @@ from vault.store.outbox import OutboxStore
 from vault.trace import Trace, TraceLine
 
 if TYPE_CHECKING:
+    from vault.identity import Card
     from vault.vault import Vault
 
 __all__ = ["Grant", "Sharing", "TraceLine"]
@@ -133,7 +134,7 @@ class Sharing:
                 "openings": openings,
             }
             self._outbox.queue(relay, "put_half", number, arguments, belongs=number)
-            self._send(person, seal(self._vault.identity, body, half, reader.seed, wraps, kem), number)
+            self._send(person.card, seal(self._vault.identity, body, half, reader.seed, wraps, kem), number)
             given = Given(
                 number, bytes.fromhex(person.id), person.card.sign, person.card.box, body.hash, person.name, role,
                 body.data, half, relay_half, reader.public, owner, relay, right, purpose[:500], now, end,
@@ -199,7 +200,8 @@ class Sharing:
         inside = set(self._mailboxes.writers(channel.address)) if channel else set()
         wanted = {given.sign for given in active}
         if active and (lost or wanted != inside - {self._vault.identity.sign.public}):
-            self._next_epochs([document_id], active[0].relay)
+            with self._store.transaction():
+                self._next_epochs([document_id], active[0].relay)
         elif not active and channel is not None:
             self._epochs.close(document_id)
 
@@ -286,8 +288,8 @@ class Sharing:
     def _renew(self, parts: Sequence[tuple[Given, Member, Started]]) -> None:
         """The new keys for somebody who stays, under the halves that both sides still have and a fresh tag for each."""
         given = parts[0][0]
-        person = self._vault.people.get(given.person)
-        if given.relay_half is None or person is None:
+        card = self._vault.people.card_of(given.person)
+        if given.relay_half is None or card is None:
             return
         items = [Item(s.document, s.epoch, s.edition, make_tag(), s.mailbox) for _, _, s in parts]
         wraps = [
@@ -295,9 +297,9 @@ class Sharing:
             for item, (_, member, started) in zip(items, parts, strict=True)
         ]
         self._grants.add_tags(given.number, ((item.tag, item.document) for item in items))
-        kem = person.card.need_kem()
+        kem = card.need_kem()
         sealed = seal_renewal(self._vault.identity, given.role, given.box, given.number, items, wraps, kem)
-        self._send(person, sealed, given.number)
+        self._send(card, sealed, given.number)
 
     def _end(self, over: Sequence[Given], state: str) -> None:
         """What was not sent yet is taken back; the halves go before everything else; then the documents move on."""
@@ -317,8 +319,7 @@ class Sharing:
                 if bytes.fromhex(document) not in staying:
                     self._epochs.close(document)
 
-    def _send(self, person: Person, sealed: bytes, belongs: bytes) -> None:
-        card = person.card
+    def _send(self, card: Card, sealed: bytes, belongs: bytes) -> None:
         if card.inbox is None or card.deposit is None:
             raise InputRefused("this person's card has no inbox")
         arguments = {"token": card.deposit, "relay_key": card.relay_key}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.parties import Parties
@@ -96,6 +98,28 @@ def test_who_stays_gets_one_renewal_for_all_documents(parties: Parties) -> None:
     parties.holder.sharing.grant(second, documents, right="edit", purpose="", seconds=60)
     appended = [verb for verb in verbs(parties.holder) if verb == "append"]
     assert len(appended) == 2, "the package for one and one renewal for the other"
+
+
+def test_an_epoch_that_could_not_be_told_to_everybody_does_not_begin(
+    parties: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edition and every renewal are one transaction, also when another device's epoch was the reason."""
+    document = parties.letter()
+    for name in ("Ndiaye Awa", "Petit Jean"):
+        _, _, person = parties.professional(name)
+        parties.holder.sharing.grant(person, [document], right="read", purpose="", seconds=60)
+    before = parties.holder.documents.replica(document).epoch, verbs(parties.holder)
+    renew, told = parties.holder.sharing._renew, []
+
+    def once(parts: Sequence[object]) -> None:
+        if told:
+            raise InputRefused("no room")
+        told.append(renew(parts))  # type: ignore[arg-type,func-returns-value]
+
+    monkeypatch.setattr(parties.holder.sharing, "_renew", once)
+    with pytest.raises(InputRefused):
+        parties.holder.sharing.reconcile(document, lost=True)
+    assert told and (parties.holder.documents.replica(document).epoch, verbs(parties.holder)) == before
 
 
 def test_a_half_that_was_kept_opens_no_later_epoch(parties: Parties) -> None:
