@@ -60,6 +60,39 @@ def test_a_page_names_every_format_of_vectors(kind: str) -> None:
     assert f"`{kind}`" in text or f"`{kind}/`" in text or f"vectors/{kind}/" in text
 
 
+FORMAT_PAGES = (
+    "attachment", "backup", "card", "certificate", "deposit", "encoding", "envelope", "evidence", "grant", "keyslots",
+    "opening", "primitives", "recovery", "relay", "replica", "roster", "statement", "storage", "vault-channel",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMAT_PAGES)
+def test_a_page_of_a_format_says_what_is_refused_how_large_it_is_and_where_it_is_checked(name: str) -> None:
+    text = page(f"{name}.md")
+    assert re.search(r"(?i)must\s+(reject|answer|refuse|be refused)", text), "no list of what a reader must reject"
+    assert re.search(r"at most|limit|exactly|bytes\(|length", text), "no limits"
+    assert "Code:" in text and "`reader/" in text
+
+
+def test_the_page_of_a_format_names_its_vectors() -> None:
+    """A reviewer finds them from the page, not from the list of contents alone."""
+    text = "".join(page(f"{name}.md") for name in FORMAT_PAGES)
+    missing = [kind for kind in FORMATS if not re.search(rf"`(vectors/)?{kind}/", text)]
+    assert not missing
+
+
+def test_what_a_page_points_at_exists() -> None:
+    """Code, readers and tests that are named with their place."""
+    for file in SPEC.glob("*.md"):
+        text = file.read_text(encoding="utf-8")
+        for path in set(re.findall(r"`((?:vault|sync|tui|tests)/[\w/.-]+\.(?:py|md))`", text)):
+            assert (ROOT / path).exists(), f"{file.name}: {path}"
+        for path in set(re.findall(r"`(reader/\w+\.py)`", text)):
+            assert (SPEC / path).exists(), f"{file.name}: {path}"
+        for path in set(re.findall(r"\]\((?!http)([\w./-]+(?:\.md|\.yaml|/))(?:#[\w-]+)?\)", text)):
+            assert (SPEC / path).exists(), f"{file.name}: {path}"
+
+
 @pytest.mark.parametrize("vector", sorted(set(re.findall(r"`vectors/([a-z0-9*/-]+)`", page("threat-model.md")))))
 def test_the_threat_model_points_at_vectors_that_exist(vector: str) -> None:
     pattern = vector if "/" in vector else f"{vector}/*"
