@@ -42,7 +42,7 @@ def laptop(vault_factory: VaultFactory, relay: str) -> Vault:
 async def join(screens: Screens, code: str) -> None:
     """The first run on the new device, up to its number."""
     await screens.see("Choisissez votre langue")
-    await screens.press("down", "enter")
+    await screens.press("enter")
     await screens.see("I have a vault on another device")
     await screens.press("down", "enter")
     await screens.see("From another device")

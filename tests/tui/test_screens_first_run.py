@@ -18,7 +18,7 @@ PHRASE = "quatre lampes bleues au soir"
 
 async def up_to_phrase(screens: Screens) -> None:
     await screens.see("Choose your language")
-    await screens.press("down", "enter")
+    await screens.press("enter")
     await screens.see("Whose vault is it?")
     await screens.press("enter")
     await screens.type("name", "Bernard Lucie")
@@ -132,7 +132,7 @@ def test_the_kit_goes_onto_a_sheet_to_print(tmp_path: Path) -> None:
 def test_a_birth_date_that_is_none_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(ElpisApp(tmp_path / "vault")) as screens:
-            await screens.press("down", "enter")
+            await screens.press("enter")
             await screens.press("enter")
             await screens.type("name", "Bernard Lucie")
             await screens.type("birth", "31/02/1958")
@@ -146,7 +146,7 @@ def test_a_birth_date_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_what_is_typed_fast_does_not_land_in_the_field_before(tmp_path: Path, onward: str) -> None:
     async def story() -> None:
         async with running(ElpisApp(tmp_path / "vault")) as screens:
-            await screens.press("down", "enter")
+            await screens.press("enter")
             await screens.press("enter")
             await screens.see("Who are you?")
             for key in (*"Lucie", onward, *"21", "slash", *"03", "slash", *"1958", "enter"):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.tui.driving import Screens, inside, run
 from tui.language import set_language
+from tui.screens.files import expand
 from vault import Vault, intake
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -111,3 +112,12 @@ def test_it_is_stopped_between_two_files(vault: Vault, folder: Path, monkeypatch
             assert vault.count() == 1
 
     run(story)
+
+
+def test_a_whole_path_replaces_the_folder_shown() -> None:
+    """Whoever pastes a path into the field need not empty it first."""
+    home = Path.home()
+    assert expand("/home/somebody//tmp/card.elpis") == Path("/tmp/card.elpis")
+    assert expand("/home/somebody/~/letters") == home / "letters"
+    assert expand(" ~/letters ") == home / "letters"
+    assert expand("/srv/letters/") == Path("/srv/letters")

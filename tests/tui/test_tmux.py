@@ -69,7 +69,7 @@ def test_the_wizard_in_a_terminal(tmp_path: Path, terminals: list[Terminal]) -> 
     terminal = Terminal(tmp_path, path)
     terminals.append(terminal)
     terminal.see("Choose your language")
-    terminal.keys("Down", "Enter")
+    terminal.keys("Enter")
     terminal.see("Whose vault is it?")
     terminal.keys("Enter")
     terminal.see("Who are you?")

@@ -135,7 +135,11 @@ class SaveAs(Dialog[Path]):
 
 
 def expand(typed: str) -> Path:
-    return Path(typed.strip()).expanduser()
+    """What was typed, from home or from the root. A whole path typed or pasted behind the folder shown replaces it."""
+    typed = typed.strip()
+    for start in ("//", "/~/"):
+        typed = typed[at + 1 :] if (at := typed.rfind(start)) >= 0 else typed
+    return Path(typed).expanduser()
 
 
 def matching(typed: str, suffixes: tuple[str, ...]) -> list[Item]:

@@ -65,7 +65,8 @@ class FirstRun(HouseScreen[Vault]):
         await self._make()
 
     async def _ask_language(self) -> bool:
-        options = [Option(code, NAMES[code]) for code in LANGUAGES]
+        mine = sorted(LANGUAGES, key=lambda code: code != language())  # the system's, or the one asked for, first
+        options = [Option(code, NAMES[code]) for code in mine]
         chosen = await self.app.push_screen_wait(
             Choice("Elpis", options, text="Choisissez votre langue.\nChoose your language.")
         )

@@ -100,7 +100,8 @@ def presets(vault: Vault, document_id: str) -> list[Option[Any]]:
     if document_id:
         title = document_title(vault.read(document_id))
         note = ngettext("without {count} other document", "without {count} other documents", total - 1)
-        options.append(Option(What((document_id,), title), title, note.format(count=total - 1)))
+        note = note.format(count=total - 1) if total > 1 else _("it is all that this record holds")
+        options.append(Option(What((document_id,), title), title, note))
     treatments = vault.list(kind="medications", limit=64).documents
     left_out = ", ".join(_(SECTIONS[kind]) for kind in DOCUMENT_KINDS if kind not in ("medications", CLINICAL))
     name = _("My treatments")
