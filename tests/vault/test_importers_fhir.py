@@ -214,3 +214,22 @@ def test_text_from_outside_is_only_text() -> None:
     ).encode()
     (read,) = read_file(data, "x.json")
     assert read.document.entries[0].text("label") == "a[31mbc"
+
+
+@pytest.mark.parametrize(
+    ("resource", "version"),
+    [
+        ({"resourceType": "Condition", "patient": {"display": "x"}, "code": {"text": "Asthme"}}, "DSTU2"),
+        ({"resourceType": "MedicationOrder", "medicationCodeableConcept": {"text": "RAMIPRIL"}}, "DSTU2"),
+        ({"resourceType": "AllergyIntolerance", "substance": {"text": "Arachide"}}, "DSTU2"),
+        ({"resourceType": "MedicationStatement", "taken": "y", "medicationCodeableConcept": {"text": "X"}}, "STU3"),
+        ({"resourceType": "Condition", "clinicalStatus": "active", "subject": {}, "code": {"text": "x"}}, "STU3"),
+        ({"resourceType": "Condition", "subject": {}, "code": {"text": "x"}}, ""),
+    ],
+)
+def test_older_versions_are_labelled_and_kept_whole(resource: dict[str, Any], version: str) -> None:
+    data = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource}]}).encode()
+    (read,) = read_file(data, "x.json")
+    told = [warning for warning in read.warnings if "older version of FHIR" in warning]
+    assert len(told) == bool(version) and all(version in warning for warning in told)
+    assert read.files[read.document.attachments[0].sha256] == data
