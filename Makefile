@@ -1,7 +1,7 @@
 # Elpis. `make demo` tells the whole story; `make test` proves it. Nothing here needs root.
 # PYTHON=/path/to/python3.12 chooses an interpreter when none of python3.12, python3.11, python3 fits.
 
-.PHONY: demo test lint coverage bench simulate lock clean
+.PHONY: demo test lint coverage bench simulate simulate-devices lock clean
 .DEFAULT_GOAL := demo
 
 export PYTHON
@@ -35,6 +35,10 @@ coverage: ## every branch of keys, encoding, primitives, grants, openings, roste
 bench: ## one table of measured ratios; ARGS="--quick" or "--only NAME"
 	@.requirements/install dev
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
+
+simulate-devices: ## many seeded lives of several devices of one patient; ARGS="--seeds 1..10000"
+	@.requirements/install dev
+	@.venv/bin/python -m tests.simulation.household $(or $(ARGS),--seeds 1..10000)
 
 simulate: ## many seeded lives of a record, its readers and a relay in good or bad hands; ARGS="--seeds 1..10000"
 	@.requirements/install dev

@@ -170,7 +170,7 @@ class Hearing:
         known = (VerificationFailed, ForeignChange, InputRefused, NotFound)
         try:
             with self._vault.store.transaction():
-                return [item for one in operations for item in self._apply(mailbox, incoming, *one)], []
+                return [item for one in _joined(operations) for item in self._apply(mailbox, incoming, *one)], []
         except known:
             pass
         heard: list[Heard] = []
@@ -178,13 +178,12 @@ class Hearing:
         for one in operations:
             try:
                 with self._vault.store.transaction():
-                    heard += self._apply(mailbox, incoming, *one)
+                    heard += self._apply(mailbox, incoming, one[0], decode_operation(*one))
             except known as failure:
                 refused.append(failure)
         return heard, refused
 
-    def _apply(self, mailbox: Mailbox, incoming: Incoming, kind: str, body: bytes) -> list[Heard]:
-        fields = decode_operation(kind, body)
+    def _apply(self, mailbox: Mailbox, incoming: Incoming, kind: str, fields: Mapping[str, Any]) -> list[Heard]:
         match kind:
             case "row":
                 return list(self._row(incoming, fields))
@@ -458,6 +457,21 @@ class Hearing:
     def _home(self) -> str:
         home = self._vault.people.relay()
         return home[0] if home else ""
+
+
+def _joined(operations: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The operations, decoded; of those that bring changes one after the other, the ones of a document together."""
+    run: dict[tuple[bytes, bytes], dict[str, Any]] = {}
+    for kind, body in operations:
+        fields = decode_operation(kind, body)
+        if kind == "changes" and not fields["again"]:
+            known = run.setdefault((fields["document"], fields["edition"]), {**fields, "items": []})
+            known["items"] += fields["items"]
+            continue
+        yield from (("changes", together) for together in run.values())
+        run.clear()
+        yield kind, fields
+    yield from (("changes", together) for together in run.values())
 
 
 def _with_dependencies(changes: Sequence[Change], every: Mapping[bytes, Change]) -> list[Change]:
