@@ -386,6 +386,29 @@ def _list() -> Iterator[Mutation]:
         f"{RELAY}another_relay_key",
     )  # fmt: skip
 
+    # Damage
+    yield one(
+        "store: an emptied database is damage", "vault/store/connection.py",
+        "                if tables == 0 and not create:", "                if False:",
+        f"{VAULT}test_torn_wal.py::test_an_emptied_database_is_no_older_vault",
+    )  # fmt: skip
+    yield one(
+        "store: an older copy is whole", "vault/vault.py",
+        "    store.check()\n", "",
+        f"{VAULT}test_torn_wal.py::test_an_older_copy_that_is_damaged_is_not_accepted",
+    )  # fmt: skip
+    yield one(
+        "head: what is missing is noticed", "vault/vault.py",
+        "                head.check()", "                pass",
+        f"{VAULT}test_torn_wal.py::test_a_torn_log_loses_nothing_acknowledged",
+    )  # fmt: skip
+    yield one(
+        "keyslots: whole on a disk that fills up", "vault/keys.py",
+        '            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:',
+        '            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0) as file:',
+        f"{VAULT}test_io_faults.py::test_a_disk_that_takes_a_part_of_a_write_leaves_no_part_of_the_keyslots",
+    )  # fmt: skip
+
     # The terminal
     yield one(
         "terminal: no escape sequences", "tui/render.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import resource
 from pathlib import Path
 
 import nacl.exceptions
@@ -67,15 +68,19 @@ def test_keyslots_are_the_old_ones_or_the_new_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick_derivation")
-def test_a_disk_that_takes_half_of_a_write_leaves_no_half_keyslots(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A plain write may take less than it was given, without an error, when the disk fills up."""
+def test_a_disk_that_takes_a_part_of_a_write_leaves_no_part_of_the_keyslots(tmp_path: Path) -> None:
+    """As when a disk fills up: the kernel takes some bytes without an error, and refuses the next ones."""
     path = tmp_path / "keyslots"
     old = slots_at(path)
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[: len(data) // 2]))
     new = old.with_kit(KEY, RecoveryKit(b"n" * 32))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(StorageFailed):
+            new.write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert Keyslots.read(path) == old and [file.name for file in tmp_path.iterdir()] == ["keyslots"]
     new.write()
     assert Keyslots.read(path) == new
 
