@@ -32,8 +32,13 @@ def pack(save: bytes, claims: Sequence[Change], own: bytes) -> list[bytes]:
     parts = [save, own]
     for claim in claims:
         deps = b"".join(claim.deps)
-        if len(claim.hash) != _HASH or len(claim.actor) != 16 or len(deps) != _HASH * len(claim.deps):
-            raise ForeignChange("a change from outside has a hash or author of a wrong length")
+        if (
+            not 0 <= claim.seq < 1 << 64
+            or len(claim.hash) != _HASH
+            or len(claim.actor) != 16
+            or len(deps) != _HASH * len(claim.deps)
+        ):
+            raise ForeignChange("a change from outside has a hash, author or number of a wrong length")
         parts += (_CLAIM.pack(claim.hash, claim.actor, claim.seq) + deps, claim.data)
     return parts
 

@@ -226,9 +226,9 @@ def test_what_the_worker_answers_is_not_believed() -> None:
 
 def test_a_claim_with_a_hash_of_another_length_does_not_reach_the_worker() -> None:
     save, one, _ = changes()
-    for bad in (one._replace(hash=one.hash[:-1]), one._replace(actor=b"short"), one._replace(deps=(b"short",))):
+    for lie in ({"hash": one.hash[:-1]}, {"actor": b"short"}, {"deps": (b"short",)}, {"seq": -1}, {"seq": 1 << 64}):
         with pytest.raises(ForeignChange):
-            merging.pack(save, [bad], b"")
+            merging.pack(save, [one._replace(**lie)], b"")  # type: ignore[arg-type]
 
 
 def test_a_replica_that_the_worker_kept_is_the_one_that_it_would_load() -> None:

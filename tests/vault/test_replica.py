@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vault import chunk, replica
-from vault.errors import ForeignChange, InputRefused, NotFound
+from vault.errors import ForeignChange, InputRefused, Malformed, NotFound, TooLarge
 from vault.replica import Change, edit, flatten, make, merge
 from vault.shape import check_state, to_document, to_state
 
@@ -377,6 +377,24 @@ def test_crdt_panic_a_counter_is_refused_before_automerge() -> None:
     assert content.count(b"\x14") == 1
     with pytest.raises(ForeignChange):
         merge(save, [claim_of(rebuilt(1, content.replace(b"\x14", b"\x18")), change)])
+
+
+def test_an_edition_is_read_as_strictly_as_any_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first change of a replica may build its root; everything else about operations holds for it too."""
+    state = {"meta": {"kind": "medications"}, "entries": {ENTRY: {"kind": "medication", "negated": True}}}
+    _, change = make({**state, "attachments": {}}, DOCTOR)
+    content = content_of(change.data)
+    applied: list[object] = []
+    monkeypatch.setattr(replica, "_apply", lambda *given: applied.append(given))
+    for at in range(60, len(content)):
+        for value in (b"\x08", b"\x18", b"\xc0\x84\x3d"):  # a counter's kind, a list's action, a million repetitions
+            data = rebuilt(1, content[:at] + value + content[at + 1 :])
+            try:
+                chunk.read_operations(chunk.read_header(data))
+            except (Malformed, TooLarge):
+                with pytest.raises(ForeignChange):
+                    merge(b"", [claim_of(data, change)])
+    assert not applied
 
 
 def test_crdt_bomb_more_operations_than_bytes_is_refused_before_automerge() -> None:
