@@ -111,8 +111,20 @@ class Hearing:
 
     def _check_device(self, mailbox: Mailbox, incoming: Incoming) -> None:
         device = self._vault.devices.in_log(mailbox.address, incoming.device)
+        if device is None:
+            self._counts_for_nothing(mailbox.address, incoming)
         if device is None or not same(device.sign, incoming.signer):
             raise BadSignature("who signed this is no device of this vault")
+
+    def _counts_for_nothing(self, address: bytes, incoming: Incoming) -> None:
+        """At this place of the log its device is in no roster. When one has it again, its chain begins anew behind
+        this envelope, and what lay in it is told again."""
+        with self._vault.store.transaction():
+            if incoming.device == self._vault.device_id:
+                self._journal.unseal(address)
+            elif (known := self._mailboxes.senders(address).get(incoming.device)) is not None:
+                self._mailboxes.put_sender(address, incoming.device, max(known[0], incoming.seq), ZERO)
+                self._journal.drop_parts(address, incoming.device)
 
     def _check_order(self, mailbox: Mailbox, incoming: Incoming) -> None:
         known = self._mailboxes.senders(mailbox.address).get(incoming.device)
@@ -121,7 +133,7 @@ class Hearing:
         seq, head = known
         if incoming.seq <= seq:
             raise Replayed("this envelope was taken before")
-        if incoming.seq != seq + 1 or incoming.prev != head:
+        if head != ZERO and (incoming.seq != seq + 1 or incoming.prev != head):
             raise ForeignChange("an envelope of this device is missing before this one")
 
     def _own(self, mailbox: Mailbox, incoming: Incoming) -> list[Heard]:

@@ -331,6 +331,44 @@ class Test_a_copy_put_back:
         assert ("device-restored", "téléphone") in kinds and "quarantined" not in {kind for kind, _ in kinds}
         assert len(again.devices.all()) == 3
 
+    def test_two_put_back_at_once_hear_each_other_after_one_statement_gave_way(
+        self, household: Household, tmp_path: Path
+    ) -> None:
+        """What the device whose statement gave way had under way counts for nothing, and stopped its chain for good."""
+        document = letter(household.holder)
+        phone, _ = household.add_device()
+        household.add_device("tablette")
+        household.settle()
+        copies = [self.copied(vault, tmp_path / f"copy-{n}") for n, vault in enumerate((household.holder, phone))]
+        for number, copy in enumerate(copies):
+            self.put_back(household, number, copy)
+        household.settle(2, only=[1, 2])
+        household.devices[1][0].amend(document, {"text": "en chemin"})
+        household.devices[0][1].sync()  # its statement holds, and comes into the log before what the other says now
+        household.devices[1][1].push()
+        household.settle(4)
+        assert alike(household)
+        assert household.devices[0][0].read(document).text == "en chemin"
+
+    def test_whom_a_device_let_in_goes_on_after_its_statement_gave_way(
+        self, household: Household, tmp_path: Path
+    ) -> None:
+        """What the new device told while it was in no roster is told again, and heard."""
+        document = letter(household.holder)
+        household.add_device()
+        household.settle()
+        copy = self.copied(household.holder, tmp_path / "copy")
+        self.put_back(household, 0, copy)
+        tablet, on_tablet = household.add_device("tablette", by=1)
+        household.settle(2, only=[1, 2])
+        household.devices[0][1].sync()  # its statement holds: nobody let the tablet in
+        tablet.amend(document, {"text": "entre-temps"})
+        on_tablet.push()
+        on_tablet.sync()
+        household.settle(4)
+        assert alike(household)
+        assert household.devices[0][0].read(document).text == "entre-temps"
+
     def test_by_the_kit_it_is_another_device_too(self, household: Household, made, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         copy = self.copied(household.holder, tmp_path / "copy")
         words = " ".join(made[""][1].words())
