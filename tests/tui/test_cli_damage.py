@@ -34,7 +34,7 @@ def attachment(vault: Path) -> Path:
 DAMAGES: dict[str, tuple[Callable[[Path], object], int, int, int]] = {
     "database cut": (lambda vault: cut(vault / "vault.db", 5000), 1, 15, 1),
     "database flipped": (lambda vault: flip(vault / "vault.db", 4196, 4096), 1, 15, 1),
-    "database empty": (lambda vault: cut(vault / "vault.db", 0), 14, 15, 14),
+    "database empty": (lambda vault: cut(vault / "vault.db", 0), 1, 15, 1),
     "database gone": (lambda vault: (vault / "vault.db").unlink(), 1, 15, 1),
     "keyslots flipped": (lambda vault: flip(vault / "keyslots", 20, 37), 12, 15, 12),
     "keyslots cut": (lambda vault: cut(vault / "keyslots", 30), 12, 15, 12),
