@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+MEMORY = 1 << 12  # dates that are remembered: a record says the same few many times
 _HL7 = re.compile(r"(\d{4})(\d\d)?(\d\d)?(?:T?(\d\d)(\d\d)?(\d\d)?(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 _RFC = re.compile(
     r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])"
@@ -33,9 +35,12 @@ def from_hl7(value: str | None) -> str:
 
 def from_fhir(value: object) -> str:
     """A FHIR date, dateTime or instant, unchanged when it is one; "" otherwise."""
-    if not isinstance(value, str):
-        return ""
-    text = value.strip().replace(" ", "T", 1) if len(value) < 40 else ""
+    return _from_text(value) if isinstance(value, str) and len(value) < 40 else ""
+
+
+@lru_cache(MEMORY)
+def _from_text(value: str) -> str:
+    text = value.strip().replace(" ", "T", 1)
     if _RFC.fullmatch(text):
         return text
     return from_hl7(text) if text.isdigit() else ""

@@ -43,10 +43,8 @@ def _notes(resource: Resource) -> str:
 def when(resource: Resource, *names: str) -> tuple[str, str]:
     """(start, end) of the first choice element present: DateTime, Period, Age or text."""
     for name in names:
-        if not any(key.startswith(name) for key in resource):
-            continue
         for key in (name + "DateTime", name + "Date", name + "Instant", name):
-            if date := from_fhir(resource.get(key)):
+            if key in resource and (date := from_fhir(resource[key])):
                 return date, ""
         for key in (name + "Period", name):
             period = resource.get(key)

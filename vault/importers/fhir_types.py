@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from vault.importers.reading import clean, person_name
+from vault.importers.reading import MEMORY, clean, person_name
 
 Resource = dict[str, Any]
 _TAGS = re.compile(
     r"<(script|style)\b.*?</\1\s*>|<(br|/?p|/?tr|/?li|/?div|/?h\d|/?table|/?caption)\b[^>]*>|<[^>]*>", re.S | re.I
 )
 MAX_CHAIN = 8
+SHORT = 120  # characters of what is said again and again: systems, codes, units, labels
 
 
 def items(value: Any) -> Iterator[dict[str, Any]]:
@@ -33,10 +35,13 @@ def first(value: Any) -> dict[str, Any]:
 def text_of(value: Any) -> str:
     """A string or number as text, "" for everything else."""
     if type(value) is str:
-        return value if value.isalnum() else clean(value)
+        return value if value.isalnum() else _line(value) if len(value) < SHORT else clean(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return clean(value) if isinstance(value, str | int) else ""
+
+
+_line = lru_cache(MEMORY)(clean)
 
 
 def label_of(concept: Any) -> str:

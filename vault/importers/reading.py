@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from vault.document import ENTRY_FIELDS, Attachment, Document, Entry, Read, Subject, Value
@@ -15,6 +16,7 @@ from vault.document import ENTRY_FIELDS, Attachment, Document, Entry, Read, Subj
 MAX_FIELD = 20_000
 MAX_TEXT = 4_000_000
 MAX_WARNINGS = 50
+MEMORY = 1 << 12  # labels that are remembered: a record says the same few many times
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _SPACES = re.compile(r"[ \t\u00a0]*\s[ \t\u00a0]*")
 # A whole label that says "nothing" in French or English: such an entry is kept, as negated, never as a fact.
@@ -85,7 +87,12 @@ def clean_text(value: str, limit: int = MAX_TEXT) -> str:
 
 def says_nothing(label: str, *codes: str) -> bool:
     """Whether a coded or written statement says that nothing is known or present."""
-    return any(code in _NOTHING_CODES for code in codes) or _NOTHING.fullmatch(label.strip()) is not None
+    return not _NOTHING_CODES.isdisjoint(codes) or _means_nothing(label)
+
+
+@lru_cache(MEMORY)
+def _means_nothing(label: str) -> bool:
+    return _NOTHING.fullmatch(label.strip()) is not None
 
 
 def sha256(data: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_QUERY_WORDS = 16
 MAX_WORD = 64
@@ -20,9 +21,21 @@ _VARIANTS: dict[str, str] = {}
 def fold(text: str) -> str:
     """Lower case without accents or ligatures, words separated by one space."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", text.casefold().translate(_LIGATURES))
-        text = "".join([letter for letter in text if not unicodedata.combining(letter)])
+        words = text.split(" ")
+        text = " ".join([word if word.isascii() else _plain(word) for word in words])
     return _BREAKS.sub(" ", text.lower()).strip()
+
+
+def _plain(word: str) -> str:
+    return _known(word) if len(word) <= MAX_WORD else _unaccented(word)
+
+
+def _unaccented(word: str) -> str:
+    text = unicodedata.normalize("NFKD", word.casefold().translate(_LIGATURES))
+    return "".join([letter for letter in text if not unicodedata.combining(letter)])
+
+
+_known = lru_cache(1 << 12)(_unaccented)  # one person's documents say the same words many times
 
 
 def query(words: str) -> str:
