@@ -40,6 +40,7 @@ ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
 RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
 DOUBTFUL = "doubtful"  # a setting: accesses that a device gave which was removed before they came
 TURNED = "turned"  # a setting: head of the statement that the channel was made for
+PASSED = "passed"  # a setting: the channel in which a turn came that does not hold against one of this device
 LEFT = "left:"  # a setting for each channel that a turn ended: since when
 READ_ON = 90 * 86_400  # seconds in which a turn that holds against the first one may still come into its log
 BEHIND = "behind"  # a setting: this copy was put back and has to read the log before it tells anything
@@ -254,6 +255,7 @@ class Devices:
         """A turn in its place of the log. Nothing happens when another chain holds; a removed device stops here."""
         heard = self.consider(fields["chain"])
         if self.chain()[: len(fields["chain"])] != fields["chain"]:
+            self._pass(mailbox, fields["chain"])
             return heard
         mine = [(one, box) for one, box in self._selves() if self.roster().has(one)]
         if not mine:
@@ -271,6 +273,18 @@ class Devices:
                 self._go_to(mailbox, tokens, derive_head(fields["chain"][-1]))
                 return heard
         raise Malformed("a turn without a box for this device")
+
+    def _pass(self, mailbox: Mailbox, chain: Sequence[bytes]) -> None:
+        """A turn that will not hold against this device's, but does for everybody else until that one's place."""
+        waiting = self._journal.own_act(mailbox.address)
+        if waiting is not None and waiting.kind == "turn":
+            before = decode_operation(waiting.kind, waiting.body)["chain"][:-1]
+            if list(choose(before, chain, self.anchor(), self._vault.vault_id)) == list(chain):
+                self._vault.set_meta(PASSED, mailbox.address)
+
+    def is_left(self, mailbox: Mailbox) -> bool:
+        """Whether a turn came into this log: nothing but the roster counts in it any more."""
+        return mailbox.state == "closing" or self._vault.meta_bytes(PASSED) == mailbox.address
 
     def in_log(self, mailbox: bytes, device: bytes) -> Device | None:
         """A device by the roster as it is in the log: what this one did itself counts from its own place there on."""
@@ -319,7 +333,9 @@ class Devices:
             # It had gone to a channel whose turn lost, or stopped for one: what was told there is told anew.
             self._leave(current)
             self._journal.forget(current)
-            telling.everything_into(tokens["address"])
+            self._journal.take_out(mailbox.epoch, self._vault.device_id)
+            telling.everything_into(tokens["address"], again=True)
+            self._vault.set_meta(BEHIND, "1")  # what was told there meanwhile is newer
         telling.move_to(tokens["address"])
 
     def _leave(self, address: bytes) -> None:

@@ -6,6 +6,7 @@ Normative text: spec/vault-channel.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,12 @@ class Hearing:
         with self._vault.store.transaction():
             for told in self._journal.read_back(mailbox.address, incoming.seq):
                 fields = decode_operation(told.kind, told.body)
-                if told.kind == "edition":
-                    self._own_edition(fields)
-                elif told.kind == "turn":
+                if told.kind == "turn":
                     heard += self._turn(mailbox, fields)
+                elif told.kind != "roster" and self._vault.devices.is_left(mailbox):
+                    self._telling.tell_on(told)
+                elif told.kind == "edition":
+                    self._own_edition(mailbox, fields)
         return heard
 
     def _told_before(self, mailbox: Mailbox, incoming: Incoming) -> bool:
@@ -163,21 +166,21 @@ class Hearing:
             self._journal.drop_parts(mailbox.address, incoming.device)
             for kind, body in operations:
                 if kind == "edition":
-                    self._own_edition(decode_operation(kind, body))
+                    self._own_edition(mailbox, decode_operation(kind, body))
         return True
 
-    def _own_edition(self, fields: Mapping[str, Any]) -> None:
+    def _own_edition(self, mailbox: Mailbox, fields: Mapping[str, Any]) -> None:
         document, edition = fields["document"], fields["change"]["hash"]
         known = {item.hash: item for item in self._journal.editions(document)}
         waiting = edition in known and known[edition].place is None
         if waiting and self._telling.holding(document.hex()) == fields["parent"]:
-            self._journal.place_edition(document, edition)
+            self._journal.place_edition(document, edition, mailbox.address)
 
     def _apply_all(
         self, mailbox: Mailbox, incoming: Incoming, operations: Sequence[tuple[str, bytes]]
     ) -> tuple[list[Heard], list[VaultError]]:
         """All operations in one transaction when all are acceptable; otherwise each by itself."""
-        if mailbox.state == "closing" or self._vault.devices.retired():
+        if self._vault.devices.is_left(mailbox) or self._vault.devices.retired():
             operations = [item for item in operations if item[0] in ("roster", "turn")]
         known = (VerificationFailed, ForeignChange, InputRefused, NotFound)
         try:
@@ -258,13 +261,17 @@ class Hearing:
         if not self._documents.exists(document_id):
             if not fields["current"] or (fields["parent"] is not None and mailbox.kind == "vault"):
                 raise ForeignChange("an edition of a document that is not known")
-            self._bring(incoming, fields, change)
+            self._bring(mailbox, incoming, fields, change)
             return [] if mailbox.kind == "snapshot" else [self._changed(document_id, fields["author"])]
         known = {item.hash: item for item in self._journal.editions(document)}
         if change.hash in known or change.hash == self._telling.current(document_id):
-            self._own_edition(fields)  # this device's, told by the one that it was before a copy was put back
+            self._own_edition(mailbox, fields)  # this device's, told by the one that it was before a copy was put back
             return []
         if not fields["current"]:
+            with suppress(NotFound):
+                self._epoch_of(document_id, change.hash)
+                return []
+            self._telling.know(document, self._telling.current(document_id))
             with self._telling.quiet():
                 save = self._vault.quarantine.merge(b"", [change]).save
                 self._documents.put_archive(document_id, fields["epoch"], save)
@@ -273,10 +280,10 @@ class Hearing:
         if fields["parent"] != self._telling.holding(document_id):
             self._journal.pass_over(document, change.hash, incoming.device)
             return []
-        self._adopt(incoming, fields, change)
+        self._adopt(mailbox, incoming, fields, change)
         return [self._changed(document_id, fields["author"])]
 
-    def _bring(self, incoming: Incoming, fields: Mapping[str, Any], change: Change) -> None:
+    def _bring(self, mailbox: Mailbox, incoming: Incoming, fields: Mapping[str, Any], change: Change) -> None:
         """A document that this device has not."""
         document, epoch = fields["document"], fields["epoch"]
         merged = self._vault.quarantine.merge(b"", [change])
@@ -284,7 +291,7 @@ class Hearing:
             self._documents.add(document.hex(), merged.state, merged.save, make_id(), fields["added"], epoch=epoch)
             self._documents.name_actor(change.actor, fields["author"])
         self._journal.add_edition(document, change.hash, epoch, None, incoming.device)
-        self._journal.place_edition(document, change.hash)
+        self._journal.place_edition(document, change.hash, mailbox.address)
         self._open_channel(fields, change.actor)
 
     def _open_channel(self, fields: Mapping[str, Any], actor: bytes) -> None:
@@ -301,7 +308,7 @@ class Hearing:
         self._mailboxes.put_actor(place["address"], actor, self._vault.identity.sign.public)
         self._documents.set_shared(document.hex(), True)
 
-    def _adopt(self, incoming: Incoming, fields: Mapping[str, Any], change: Change) -> None:
+    def _adopt(self, mailbox: Mailbox, incoming: Incoming, fields: Mapping[str, Any], change: Change) -> None:
         """Another device started the epoch that holds. What is not in it is written again by whose duty it is."""
         document = fields["document"]
         document_id, me = document.hex(), self._vault.device_id
@@ -326,8 +333,9 @@ class Hearing:
             self._journal.lose_edition(document, item.hash, item.epoch)
         if all(item.lost for item in editions) and fields["parent"] is not None:
             self._journal.add_edition(document, fields["parent"], self._epoch_of(document_id, fields["parent"]), 0, me)
-        self._journal.add_edition(document, change.hash, fields["epoch"], None, incoming.device)
-        self._journal.place_edition(document, change.hash)
+        started = {"parent": fields["parent"], "heads": fields["heads"]}
+        self._journal.add_edition(document, change.hash, fields["epoch"], None, incoming.device, **started)
+        self._journal.place_edition(document, change.hash, mailbox.address)
         self._open_channel(fields, change.actor)
         again: list[bytes] = []
         for before, taken in left:

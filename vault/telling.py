@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vault.operation import claim, encode_operation, encode_row
+from vault.operation import claim, decode_operation, encode_operation, encode_row
 from vault.primitives import make_key, make_random
 from vault.record import TELLING
 from vault.replica import Change, changes, first_hash, heads
-from vault.store.household import Edition, HouseholdStore, Late
+from vault.store.household import Edition, HouseholdStore, Late, Told
 from vault.store.mailboxes import Mailbox, MailboxStore
 from vault.store.outbox import OutboxStore
 from vault.store.rows import KINDS, Rows
@@ -124,18 +124,23 @@ class Telling:
 
     def next_epoch(self, document_id: str) -> int | None:
         """The number of the epoch that starts now: one that no other device gives; None when there is no other."""
-        return self._documents.last_epoch(document_id) + 1 + int.from_bytes(make_random(4)) if self.active else None
+        return None if self._alone else self._documents.last_epoch(document_id) + 1 + int.from_bytes(make_random(4))
 
     def started(self, document_id: str, change: Change, parent: bytes) -> None:
         """A new epoch of a document began here, from the replica `parent`."""
-        if not self.active:
+        if self._alone:
             return
         document = bytes.fromhex(document_id)
         before, epoch = first_hash(parent), self._documents.epoch(document_id)
-        self._know(document, before)
-        self.journal.add_edition(document, change.hash, epoch, None, self._vault.device_id)
-        fields = self._edition(document_id, change, epoch=epoch)
-        self.tell("edition", fields | {"parent": before, "heads": list(heads(parent))})
+        self.know(document, before)
+        at = heads(parent)
+        self.journal.add_edition(document, change.hash, epoch, None, self._vault.device_id, parent=before, heads=at)
+        self.tell("edition", self._edition(document_id, change, epoch=epoch, parent=before, heads=at))
+
+    @property
+    def _alone(self) -> bool:
+        """No other device, and none that this one may hear of again: a removal may turn out not to hold."""
+        return not self.active and not self._vault.devices.retired()
 
     def edition_at(self, document_id: str, epoch: int) -> bytes:
         """The edition of an epoch of a document."""
@@ -153,10 +158,10 @@ class Telling:
         known = [edition for edition in self.journal.editions(bytes.fromhex(document_id)) if not edition.lost]
         placed = [edition for edition in known if edition.place is not None]
         if placed:
-            return max(placed, key=_place).hash
+            return max(placed, key=lambda edition: (edition.place or 0, edition.epoch)).hash
         return None if known else self.current(document_id)
 
-    def _know(self, document: bytes, edition: bytes) -> None:
+    def know(self, document: bytes, edition: bytes) -> None:
         """A document from before there was anybody to tell: its edition holds."""
         if all(edition.lost for edition in self.journal.editions(document)):
             epoch = next(
@@ -165,13 +170,22 @@ class Telling:
             )
             self.journal.add_edition(document, edition, epoch, 0, self._vault.device_id)
 
-    def _edition(self, document_id: str, change: Change, *, epoch: int, current: bool = True) -> dict[str, Any]:
+    def _edition(
+        self,
+        document_id: str,
+        change: Change,
+        *,
+        epoch: int,
+        current: bool = True,
+        parent: bytes | None = None,
+        heads: Sequence[bytes] = (),
+    ) -> dict[str, Any]:
         document = bytes.fromhex(document_id)
         return {
             "document": document,
             "epoch": epoch,
-            "parent": None,
-            "heads": [],
+            "parent": parent,
+            "heads": list(heads),
             "change": claim(change),
             "added": self._documents.added(document_id),
             "author": self._vault.holder_name[:200],
@@ -237,40 +251,67 @@ class Telling:
 
     # Everything
 
-    def everything(self) -> Iterator[Operation]:
-        """The whole vault as operations: rows, then documents with every change of theirs."""
+    def everything_into(self, mailbox: bytes, *, again: bool = False) -> None:
+        """The whole vault as operations: rows, then documents with every change of theirs. `again`: for devices that
+        have most of it, and follow another log than the one in which it was told."""
         for name in KINDS:
             for key in list(self.rows.keys(name)):
                 row = self._row(name, key)
                 if row is not None:
-                    yield row
+                    self.journal.tell(mailbox, *row, row=f"{name} {key}" if again else None)
         for document_id in self._documents.ids():
-            yield from self._whole(document_id)
+            for operation in self._again(document_id) if again else self._whole(document_id):
+                self.journal.tell(mailbox, *operation)
 
-    def everything_into(self, mailbox: bytes) -> None:
-        for kind, body in self.everything():
-            self.journal.tell(mailbox, kind, body)
+    def tell_on(self, told: Told) -> None:
+        """What was read back from a log in which it counts for nobody is told in the channel that is now."""
+        fields = decode_operation(told.kind, told.body)
+        row = f"{fields['name']} {fields['key']}" if told.kind == "row" else None
+        self.journal.tell(self.address, told.kind, told.body, row=row)
 
     def _whole(self, document_id: str) -> Iterator[Operation]:
         replica = self._documents.replica(document_id)
         kept = self._documents.every_change(document_id)
         # The current one first: a reader needs a document before it can put anything into its archive.
-        yield from self._replica(document_id, replica.epoch, replica.save, kept, current=True)
+        yield from self._replica(document_id, replica.epoch, replica.save, kept)
         for epoch, save in self._documents.archived(document_id):
             yield from self._replica(document_id, epoch, save, kept, current=False)
 
+    def _again(self, document_id: str) -> Iterator[Operation]:
+        """The edition that holds there, its ancestors, and what was started from it here, each from its parent."""
+        replica = self._documents.replica(document_id)
+        saves = {replica.epoch: replica.save, **dict(self._documents.archived(document_id))}
+        kept = self._documents.every_change(document_id)
+        known = self.journal.editions(bytes.fromhex(document_id))
+        holding = self.holding(document_id)
+        for edition in known:
+            if edition.lost:
+                saves.pop(edition.epoch, None)  # what was in it is written again
+        waiting = {edition.epoch: edition for edition in known if edition.place is None and edition.epoch in saves}
+        before = sorted(epoch for epoch in saves if epoch not in waiting)
+        before.sort(key=lambda epoch: first_hash(saves[epoch]) != holding)
+        for number, epoch in enumerate(before):
+            yield from self._replica(document_id, epoch, saves[epoch], kept, current=not number)
+        for epoch, edition in sorted(waiting.items()):
+            yield from self._replica(document_id, epoch, saves[epoch], kept, edition=edition)
+
     def _replica(
-        self, document_id: str, epoch: int, save: bytes, kept: Mapping[bytes, tuple[str, int]], *, current: bool
+        self,
+        document_id: str,
+        epoch: int,
+        save: bytes,
+        kept: Mapping[bytes, tuple[str, int]],
+        *,
+        current: bool = True,
+        edition: Edition | None = None,
     ) -> Iterator[Operation]:
         first, *rest = changes(save)
-        yield "edition", encode_operation("edition", self._edition(document_id, first, epoch=epoch, current=current))
+        parent, at = (edition.parent, edition.heads) if edition else (None, ())
+        fields = self._edition(document_id, first, epoch=epoch, current=current, parent=parent, heads=at)
+        yield "edition", encode_operation("edition", fields)
         document = bytes.fromhex(document_id)
         for change in rest:
             author, time = kept.get(change.hash, (self._vault.holder_name, 0))
             item = {"change": claim(change), "author": author[:200], "time": time, "own": False}
             fields = {"document": document, "edition": first.hash, "items": [item], "again": []}
             yield "changes", encode_operation("changes", fields)
-
-
-def _place(edition: Edition) -> int:
-    return edition.place if edition.place is not None else -1

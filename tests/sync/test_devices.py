@@ -280,6 +280,74 @@ class Test_removal:
         household.settle()
         assert alike(household) and household.holder.count() == 1
 
+    def turned_twice(self, household: Household) -> tuple[Vault, Exchange, Vault]:
+        """The stolen device removes the holder's first and is heard first; then comes the turn that holds. Returns
+        (the third device, which followed the thief, its exchange, the first)."""
+        thief, on_thief = household.add_device("volé")
+        tablet, on_tablet = household.add_device("tablette")
+        household.settle()
+        household.holder.devices.remove(thief.device_id.hex())
+        thief.devices.remove(household.holder.device_id.hex())
+        on_thief.push()
+        lost(household, 1)
+        on_tablet.sync()
+        assert not tablet.devices.roster().has(household.holder.device_id)
+        return tablet, on_tablet, household.holder
+
+    def test_an_epoch_started_in_a_channel_that_lost_holds_after_the_return(self, household: Household) -> None:
+        """It was told without its parent, and passed over by everybody else."""
+        document = letter(household.holder)
+        _, _, person = household.professional()
+        tablet, on_tablet, first = self.turned_twice(household)
+        person = next(one for one in tablet.people.list() if one.id == person.id)
+        for text in ("un", "deux"):
+            tablet.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+            tablet.amend(document, {"text": text})
+        on_tablet.sync()
+        started = tablet.telling.current(document)
+        assert tablet.documents.epoch(document) > 1
+        household.settle(5)
+        assert alike(household)
+        assert first.read(document).text == "deux"
+        known = {first.telling.edition_at(document, epoch) for epoch, _ in first.documents.archived(document)}
+        assert started in {*known, first.telling.current(document)}
+
+    def test_epochs_started_at_once_in_the_channel_that_lost_and_the_one_that_holds(self, household: Household) -> None:
+        document = letter(household.holder)
+        _, _, person = household.professional()
+        tablet, on_tablet, first = self.turned_twice(household)
+        theirs = next(one for one in tablet.people.list() if one.id == person.id)
+        tablet.sharing.grant(theirs, [document], right="read", purpose="avis", seconds=9999)
+        tablet.amend(document, {"text": "sur la tablette"})
+        on_tablet.sync()
+        first.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+        first.amend(document, {"title": "sur le premier"})
+        household.settle(5)
+        assert alike(household)
+        shown = first.read(document)
+        assert (shown.title, shown.text) == ("sur le premier", "sur la tablette")
+
+    def test_what_was_told_between_two_turns_reaches_those_who_followed_the_first(self, household: Household) -> None:
+        """They pass over it, and its writer had read it back."""
+        document = letter(household.holder)
+        _, _, person = household.professional()
+        household.settle()
+        thief, on_thief = household.add_device("volé")
+        tablet, on_tablet = household.add_device("tablette")
+        household.settle()
+        first = household.holder
+        new = letter(first, "entre les deux")
+        first.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+        first.amend(document, {"text": "entre les deux"})
+        first.devices.remove(thief.device_id.hex())
+        thief.devices.remove(first.device_id.hex())
+        on_thief.push()
+        lost(household, 1)
+        on_tablet.sync()
+        household.settle(5)
+        assert alike(household)
+        assert tablet.read(new).title == "entre les deux" == tablet.read(document).text
+
     def test_the_inbox_and_the_accesses_are_new(self, household: Household) -> None:
         document = letter(household.holder)
         household.professional()

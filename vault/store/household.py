@@ -20,12 +20,14 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Edition:
     """An edition of a document: its number (-1: its replica is not here), its place in the log (None: not in it yet,
-    -1: it lost), who started it."""
+    -1: it lost), who started it, and the heads of the parent that it was started from."""
 
     hash: bytes
     epoch: int
     place: int | None
     device: bytes
+    parent: bytes | None = None
+    heads: tuple[bytes, ...] = ()
 
     @property
     def lost(self) -> bool:
@@ -195,25 +197,47 @@ class HouseholdStore:
     def editions(self, document: bytes) -> list[Edition]:
         """In the order of their epochs."""
         rows = self._store.rows(
-            "SELECT hash, epoch, place, device FROM edition WHERE document = ? ORDER BY epoch", (document,)
+            "SELECT hash, epoch, place, device, parent, heads FROM edition WHERE document = ? ORDER BY epoch",
+            (document,),
         )
-        return [Edition(*row) for row in rows]
+        return [Edition(row[0], row[1], row[2], row[3], row[4], _hashes(row[5])) for row in rows]
 
-    def add_edition(self, document: bytes, edition: bytes, epoch: int, place: int | None, device: bytes) -> None:
+    def add_edition(
+        self,
+        document: bytes,
+        edition: bytes,
+        epoch: int,
+        place: int | None,
+        device: bytes,
+        *,
+        parent: bytes | None = None,
+        heads: Iterable[bytes] = (),
+    ) -> None:
         self._store.run(
-            "INSERT OR IGNORE INTO edition VALUES (?, ?, ?, ?, ?)", (document, edition, epoch, place, device)
+            "INSERT OR IGNORE INTO edition (document, hash, epoch, place, device, parent, heads)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (document, edition, epoch, place, device, parent, b"".join(heads)),
         )
 
     def pass_over(self, document: bytes, edition: bytes, device: bytes) -> None:
         """Another device's edition that lost against one before it: what belongs to it is known by its hash alone."""
         self.add_edition(document, edition, -1, -1, device)
 
-    def place_edition(self, document: bytes, edition: bytes) -> None:
-        """The edition is the one that holds, from its place in the log on."""
+    def place_edition(self, document: bytes, edition: bytes, log: bytes) -> None:
+        """The edition is the one that holds, from its place in this log on."""
         self._store.run(
-            "UPDATE edition SET place = (SELECT coalesce(max(place), 0) + 1 FROM edition WHERE document = ?)"
+            "UPDATE edition SET place = (SELECT coalesce(max(place), 0) + 1 FROM edition WHERE document = ?), log = ?"
             " WHERE document = ? AND hash = ? AND place IS NULL",
-            (document, document, edition),
+            (document, log, document, edition),
+        )
+
+    def take_out(self, epoch: int, device: bytes) -> None:
+        """Logs of the vault later than its epoch `epoch` do not count: what was placed there is in no log yet, and it
+        is this device that tells it."""
+        self._store.run(
+            "UPDATE edition SET place = NULL, log = NULL, device = ? WHERE place > 0 AND log IN"
+            " (SELECT address FROM mailbox WHERE kind = 'vault' AND epoch > ?)",
+            (device, epoch),
         )
 
     def lose_edition(self, document: bytes, edition: bytes, epoch: int) -> None:
@@ -279,3 +303,7 @@ class HouseholdStore:
 
     def set_file_token(self, sealed_sha256: str, token: bytes) -> None:
         self._store.run("UPDATE home_file SET token = ? WHERE sealed_sha256 = ?", (token, sealed_sha256))
+
+
+def _hashes(joined: bytes) -> tuple[bytes, ...]:
+    return tuple(joined[at : at + 32] for at in range(0, len(joined), 32))
