@@ -337,6 +337,8 @@ class Vault(Record):
             store.close()
             raise
         head.follow()
+        if vault.meta("index-again"):
+            vault.documents.index_again()
         return vault
 
 

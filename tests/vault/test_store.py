@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import PASSPHRASE
 from vault import Attachment, Document, Entry, Vault
 from vault.errors import InputRefused, NotFound, StorageFailed, VaultLocked
 from vault.record import sha256_of
@@ -446,3 +447,16 @@ def test_narrowing_never_loses_what_is_far_behind(vault: Vault) -> None:
 def test_a_search_by_what_is_no_day_is_refused(vault: Vault, date: str) -> None:
     with pytest.raises(InputRefused):
         vault.search("x", since=date)
+
+
+def test_an_index_of_an_older_vault_is_filled_again(shelf: Vault) -> None:
+    """As the upgrade leaves it: marked, and holding less than it should."""
+    path = shelf.path
+    with shelf.store.transaction():
+        shelf.store.run("INSERT INTO search (search) VALUES ('delete-all')")
+        shelf.set_meta("index-again", b"\x01")
+    assert not shelf.search("bil")
+    shelf.lock()
+    with Vault.unlock(path, PASSPHRASE) as again:
+        assert "".join(hit.summary.title for hit in again.search("bil", author="dupont")) == "AD"
+        assert not again.meta("index-again")

@@ -69,6 +69,8 @@ class Wanted:
 
     def fits(self, summary: Summary) -> bool:
         """The day as it is written decides, whatever the time zone; what has no date is in no range."""
+        if self.type_code not in ("", summary.type_code):
+            return False
         if self.since and summary.date[: len(self.since)] < self.since:
             return False
         if self.until and not "" < summary.date[: len(self.until)] <= self.until:
@@ -289,6 +291,15 @@ class Documents:
         """Rewrites the index: a removed row's words would otherwise stay in it, unfound, until it is next merged."""
         self._store.run("INSERT INTO search (search) VALUES ('optimize')")
 
+    def index_again(self) -> None:
+        """The index of a vault that was made before the index held what is there now."""
+        with self._store.transaction():
+            self._store.run("INSERT INTO search (search) VALUES ('delete-all')")
+            for document_id, state in self.states():
+                (place,) = self._row(document_id, "place")
+                self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
+            self._store.run("DELETE FROM meta WHERE key = 'index-again'")
+
     def exists(self, document_id: str) -> bool:
         return self._store.row("SELECT 1 FROM document WHERE id = ?", (_key(document_id),)) is not None
 
@@ -368,34 +379,23 @@ class Documents:
 
     def search(self, text: str, limit: int, wanted: Wanted = ANYTHING) -> list[tuple[Summary, str]]:
         """(summary, readable text) of the newest documents that hold every word and are as wanted."""
-        # Who wrote a document stands among its words: asking for them too leaves few to look at.
-        asked = words.query(f"{text} {wanted.author}")
+        asked = words.narrowed(text, wanted.author, wanted.type_code)
         if not asked and wanted == ANYTHING:
             return []
         found: list[Summary] = []
         first, before = timeline.range_places(wanted.since, wanted.until)
-        # What only a summary tells is looked for in longer pages.
-        size = limit if wanted == ANYTHING else max(limit, _LOOKED_THROUGH)
         while len(found) < limit:
-            page = self._matching(asked, wanted.type_code, first, before, size)
+            page = self._matching(asked, first, before, limit)
             found += [summary for summary in page if wanted.fits(summary)]
-            if len(page) < size:
+            if len(page) < limit:
                 break
             before = page[-1].place
         return [(summary, readable(self.flat(summary.id))) for summary in found[:limit]]
 
-    def _matching(self, asked: str, type_code: str, first: int, before: int, limit: int) -> list[Summary]:
+    def _matching(self, asked: str, first: int, before: int, limit: int) -> list[Summary]:
         """Documents from a place up to another, newest first. The index's rowid is the place: nothing is sorted."""
         params: list[Any] = [first, before]
-        if type_code:
-            # From the documents of the type, in their order, to whether the index has them.
-            choice = "SELECT place FROM document WHERE place >= ? AND place < ? AND type_code = ?"
-            params.append(type_code)
-            if asked:
-                choice += " AND place IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid >= ? AND rowid < ?)"
-                params += [asked, first, before]
-            choice += " ORDER BY place DESC LIMIT ?"
-        elif asked:
+        if asked:
             choice = (
                 "SELECT rowid AS place FROM search WHERE rowid >= ? AND rowid < ? AND search MATCH ?"
                 " ORDER BY rowid DESC LIMIT ?"
@@ -481,7 +481,9 @@ _SEARCHED = ("label", "substance", "code", "dose", "value", "unit", "reaction", 
 def _words(state: State) -> str:
     """Every word once: the index holds no places and no counts, so a repetition adds nothing but work."""
     each = dict.fromkeys(readable(state).split())
-    return " ".join(dict.fromkeys(words.fold(" ".join(each)).split()))
+    meta = state["meta"]
+    facets = words.facets(meta.get("author", ""), meta.get("type_code", ""))
+    return " ".join(dict.fromkeys([*words.fold(" ".join(each)).split(), *facets.split()]))
 
 
 def _columns(state: State) -> tuple[str, ...]:
@@ -497,7 +499,6 @@ def _columns(state: State) -> tuple[str, ...]:
 
 
 _SHOWN = ("media_type", "size", "name")
-_LOOKED_THROUGH = 500
 _NONE = dict.fromkeys(SECTION_ENTRY, 0)
 
 

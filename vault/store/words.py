@@ -13,6 +13,7 @@ from functools import lru_cache
 
 MAX_QUERY_WORDS = 16
 MAX_WORD = 64
+SIGN = "¤"
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "đ": "d", "ł": "l", "ı": "i"})
 _BREAKS = re.compile(r"[\W_]+")
 _VARIANTS: dict[str, str] = {}
@@ -43,6 +44,23 @@ def query(words: str) -> str:
     found = [word[:MAX_WORD] for word in fold(words[:1000]).split()]
     # Folded words hold no quotes: between quotes nothing of them is syntax.
     return " AND ".join(f'"{word}"*' for word in found[:MAX_QUERY_WORDS])
+
+
+def facets(author: str, type_code: str) -> str:
+    """What a search is narrowed by, as words of the index that no text and no query has: fold() leaves no sign in."""
+    named = [f"{SIGN}a{word[:MAX_WORD]}" for word in fold(author).split()]
+    return " ".join([*named, _type(type_code)] if type_code else named)
+
+
+def narrowed(text: str, author: str, type_code: str) -> str:
+    """An FTS5 query: the words and the author's, each as a beginning, and the whole type. "" for none."""
+    asked = [query(text)] if query(text) else []
+    asked += [f'"{SIGN}a{word[:MAX_WORD]}"*' for word in fold(author[:1000]).split()[:MAX_QUERY_WORDS]]
+    return " AND ".join([*asked, f'"{_type(type_code)}"'] if type_code else asked)
+
+
+def _type(code: str) -> str:
+    return f"{SIGN}t{_BREAKS.sub(SIGN, code[:MAX_WORD].casefold())}"
 
 
 def excerpt(text: str, words: str, *, around: int = 60, start: str = "\x02", end: str = "\x03") -> str:
