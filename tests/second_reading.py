@@ -24,9 +24,11 @@ FHIR_KINDS = {
     "MedicationStatement": "medication", "MedicationRequest": "medication", "MedicationDispense": "medication",
     "MedicationAdministration": "medication", "AllergyIntolerance": "allergy", "Condition": "condition",
     "Immunization": "immunization", "Procedure": "procedure", "FamilyMemberHistory": "family_history",
+    "Observation": "observation",
 }  # fmt: skip
 # Sections of a clinical document, by LOINC code, whose observations are of one kind.
 SECTIONS = {"48765-2": "allergy", "8716-3": "vital"}
+OBSERVED = ("result", "vital", "social_history", "note")  # what an Observation becomes
 VACCINES, PLAN = "11369-6", "18776-5"
 
 
@@ -175,6 +177,7 @@ def read_by_importer(data: bytes, name: str) -> Counts:
 
     reads = read_file(data, name)
     found: Counter[str] = Counter(entry.kind for read in reads for entry in read.document.entries)
+    found["observation"] = sum(found[kind] for kind in OBSERVED)
     found["documents"] = len(reads)
     for read in reads:
         if told := re.fullmatch(r"Apple Health: (\d+) records", read.document.text):

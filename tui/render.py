@@ -233,7 +233,8 @@ def medications(items: Iterable[Any], width: int = WIDTH) -> str:
             substance if substance.lower() not in name.lower() else "",
             clean(item.dose),
             period(item.start or "", item.end or ""),
-            "" if item.active else _("no longer taken"),
+            _("prescribed") if item.prescribed else "",
+            "" if item.active else _("not begun") if item.ahead else _("no longer taken"),
         ]
         head = " ".join(filter(None, (flags, name)))
         blocks.append("\n".join(filter(None, (head, _wrapped(", ".join(filter(None, facts)), width, "    ")))))

@@ -64,6 +64,7 @@ def medication(item: Any) -> Shape:
         "start": item.start,
         "end": item.end,
         "active": item.active,
+        "prescribed": item.prescribed,
         "source_document": item.source_document,
         "negated": item.negated,
         "flags": list(item.flags),

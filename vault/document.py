@@ -51,7 +51,8 @@ ENTRY_KINDS = (*ENTRY_SECTION, "device", "social_history", "note")
 #   label          what a person reads ("BISOPROLOL 2,5 mg")       code, system  the source's code and its OID or URI
 #   substance      active substance in plain words                 dose          as prescribed, free text
 #   start, end     RFC 3339 date or date-time, possibly partial ("2019", "2019-05", "2019-05-01")
-#   status         active | completed | stopped | unknown          negated       bool: "does NOT take / is NOT allergic"
+#   status         active | completed | stopped | unknown; of a treatment also prescribed
+#   negated        bool: "does NOT take / is NOT allergic"
 #   value, unit    of a result or vital; decimals stay text        range         reference range, text
 #   interpretation H, L, N, A, ... as in the source                 reaction, severity, criticality   of an allergy
 #   lot, dose_number, performer                                     of an immunization

@@ -155,8 +155,11 @@ def test_medications_say_the_danger_in_words_and_first() -> None:
     item = SimpleNamespace(
         label="PREVISCAN 20 mg", code="", system="", substance="fluindione", dose="3/4", start="2019", end="",
         active=True, source_document="", negated=False, flags=("anticoagulant", "conflict"),
+        prescribed=False, ahead=False,
     )  # fmt: skip
     gone = SimpleNamespace(**{**vars(item), "label": "ASPIRIN", "active": False, "flags": (), "negated": True})
+    ahead = SimpleNamespace(**{**vars(gone), "label": "RAMIPRIL", "negated": False, "prescribed": True, "ahead": True})
+    assert render.medications([ahead]).endswith("since 2019, prescribed, not begun")
     text = render.medications([item, gone])
     assert text.startswith("[ANTICOAGULANT] [two versions] PREVISCAN 20 mg\n    fluindione, 3/4, since 2019\n")
     assert "NOT taken: ASPIRIN" in text and "no longer taken" in text

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from vault.document import Entry, Read
 from vault.errors import InputRefused
 from vault.importers import read_file
+from vault.review.medications import medication_list, preoperative_list
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 FRENCH, AMERICAN = FIXTURES / "cda_fr_own", FIXTURES / "cda_us_hl7"
@@ -40,6 +43,11 @@ KINDS = {
     "medications": "medication", "allergies": "allergy", "conditions": "condition", "immunizations": "immunization",
     "results": "result", "vitals": "vital",
 }  # fmt: skip
+
+
+class Source(NamedTuple):
+    id: str
+    date: str
 
 
 def read_one(path: Path, data: bytes | None = None) -> Read:
@@ -96,7 +104,7 @@ def test_facts_of_a_french_summary() -> None:
     document = read_one(FRENCH / "N3_VSM.xml").document
     first, second = document.of_kind("medication")
     assert field(first, "label", "code", "dose", "start", "status") == (
-        "BISOPROLOL FICTIF 2,5 mg, comprimé", "3400930000011", "1 comprimé le matin", "2019-06-01", "active",
+        "BISOPROLOL FICTIF 2,5 mg, comprimé", "3400930000011", "1 comprimé le matin", "2019-06-01", "prescribed",
     )  # fmt: skip
     assert field(second, "label", "dose", "start") == (
         "RAMIPRIL FICTIF 5 mg, comprimé",
@@ -171,6 +179,26 @@ def test_what_is_planned_is_not_taken() -> None:
         "albuterol 0.09 MG/ACTUAT [Proventil]", "atenolol 25 MG Oral Tablet",
     ]  # fmt: skip
     assert [entry.text("note")[:7] for entry in document.of_kind("note")] == ["planned", "planned"]
+
+
+def test_a_prescription_is_prescribed_and_ends_when_it_says() -> None:
+    """The first treatment of the summary is an intention; the same as an event is one that is taken."""
+    data = (FRENCH / "N3_VSM.xml").read_bytes()
+    low = b'<low value="20190601"/>'
+    data = data.replace(low, low + b'<high value="20190701"/>')
+    (made,) = read_file(data, "a.xml")
+    first, second = made.document.of_kind("medication")
+    assert field(first, "status", "start", "end") == ("prescribed", "2019-06-01", "2019-07-01")
+    rows = [(Source("d", "2025"), entry) for entry in (first, second)]
+    over, going_on = (
+        next(item for item in medication_list(rows, on=date(2020, 1, 1)) if item.start == start)
+        for start in ("2019-06-01", "2021-03-10")
+    )
+    assert (over.active, over.ahead, over.prescribed) == (False, False, True)
+    assert (going_on.active, going_on.ahead, going_on.prescribed) == (False, True, True)
+    assert [item.label for item in preoperative_list(rows, on=date(2026, 1, 1))] == ["RAMIPRIL FICTIF 5 mg, comprimé"]
+    (event,) = read_file(data.replace(b'moodCode="INT"', b'moodCode="EVN"'), "a.xml")
+    assert {entry.text("status") for entry in event.document.of_kind("medication")} == {"active"}
 
 
 def test_text_body_and_missing_file() -> None:

@@ -40,6 +40,8 @@ def drug(label: str, *, source: str = "d1", when: str = "2026-01-01", **fields: 
         ({"start": "2019-06-01T10:00:00+02:00", "end": "2026-12-01T00:00:00Z"}, True),
         ({"status": "active"}, True),
         ({"status": "unknown"}, True),
+        ({"status": "prescribed"}, True),
+        ({"status": "prescribed", "end": "2026-11-20"}, False),
         ({"status": "completed"}, False),
         ({"status": "stopped"}, False),
         ({"negated": True}, False),
@@ -133,6 +135,13 @@ def test_one_treatment_in_two_documents_is_one_row() -> None:
     ]
     (one,) = medication_list(rows, on=TODAY)
     assert (one.sources, one.source_document, one.start, one.flags) == (("new", "old"), "new", "2019-06-01", ())
+
+
+def test_prescribed_here_and_taken_there_is_taken() -> None:
+    prescribed = drug("Ramipril 5 mg", source="new", when="2026-02-01", status="prescribed")
+    taken = drug("Ramipril 5 mg", source="old")
+    assert [item.prescribed for item in medication_list([prescribed], on=TODAY)] == [True]
+    assert [item.prescribed for item in medication_list([prescribed, taken], on=TODAY)] == [False]
 
 
 def test_two_doses_stay_two_rows_in_conflict() -> None:

@@ -159,7 +159,7 @@ class _Maker:
         return denied + ", ".join(filter(None, (label, more, f"{self.words['since']} {day[:10]}" if day else "")))
 
     def _medication(self, item: Medication) -> Resource:
-        status = "not-taken" if item.negated else "active" if item.active else "completed"
+        status = "not-taken" if item.negated else "active" if item.active else "intended" if item.ahead else "completed"
         made: Resource = {
             "resourceType": "MedicationStatement", "status": status, "subject": {"reference": self.patient},
             "medicationCodeableConcept": _concept(item.label or item.substance, item.code, item.system),

@@ -31,7 +31,8 @@ _TEXT = {
         "what": "Traitement", "substance": "Substance", "dose": "Dose", "since": "Depuis", "from": "Source",
         "reaction": "Réaction", "disease": "Contre", "dates": "Dates", "allergy": "Allergie", "condition": "Problème",
         "anticoagulant": "ANTICOAGULANT", "antiplatelet": "ANTIAGRÉGANT", "conflict": "deux versions : à vérifier",
-        "duplicate": "noté plusieurs fois", "other": "Autre vaccin", "person": "Personne", "role": "Rôle",
+        "prescribed": "prescrit", "duplicate": "noté plusieurs fois",
+        "other": "Autre vaccin", "person": "Personne", "role": "Rôle",
         "alert": "Anticoagulant ou antiagrégant en cours : {names}. Ne pas arrêter sans avis médical.",
         "noalert": "Aucun anticoagulant ni antiagrégant n’est noté parmi les traitements en cours.",
         "more": "Il y en a {n} de plus : voir la synthèse.", "page": "page {n}", "foot": "Elpis · {name} · {day}",
@@ -47,7 +48,8 @@ _TEXT = {
         "what": "Treatment", "substance": "Substance", "dose": "Dose", "since": "Since", "from": "Source",
         "reaction": "Reaction", "disease": "Against", "dates": "Dates", "allergy": "Allergy", "condition": "Condition",
         "anticoagulant": "ANTICOAGULANT", "antiplatelet": "ANTIPLATELET", "conflict": "two versions: to be checked",
-        "duplicate": "stated more than once", "other": "Other vaccine", "person": "Person", "role": "Role",
+        "prescribed": "prescribed", "duplicate": "stated more than once",
+        "other": "Other vaccine", "person": "Person", "role": "Role",
         "alert": "Anticoagulant or antiplatelet taken now: {names}. Not to be stopped without medical advice.",
         "noalert": "No anticoagulant and no antiplatelet is recorded among the treatments taken now.",
         "more": "There are {n} more: see the summary.", "page": "page {n}", "foot": "Elpis · {name} · {day}",
@@ -135,7 +137,8 @@ def _treatments(taken: Sequence[Medication], page: Page, *, sources: bool) -> li
         flags = [text[flag] for flag in (ANTICOAGULANT, ANTIPLATELET) if flag in item.flags]
         notes = [text[flag] for flag in (CONFLICT, DUPLICATE) if flag in item.flags][:1]
         name = " ".join(filter(None, (*(f"[{flag}]" for flag in flags), _short(item.label or item.substance, 110))))
-        name += f" ({notes[0]})" if notes else ""
+        notes += [text["prescribed"]] if item.prescribed else []
+        name += f" ({', '.join(notes)})" if notes else ""
         cells = [
             paper.BOLD + name if flags else name,
             _short(_substance(item, page), 70),

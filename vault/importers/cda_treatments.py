@@ -54,9 +54,16 @@ def read_treatment(element: _Element, kind: str, narrative: Narrative, out: Buil
         atc = _atc(material, concept)
         fields["substance"] = _substance(material, concept, atc)
         fields["dose"], instructions = _dose(element, text if text != label else "", narrative)
-        fields["status"] = status_of(element)
+        fields["status"] = _status(element)
         fields["note"] = " · ".join(filter(None, (instructions, f"ATC {atc}" if atc and atc != concept.code else "")))
     out.add(kind, fields)
+
+
+def _status(element: _Element) -> str:
+    """What was meant to be given, not seen to be: a prescription. When it began and ended, its dates say."""
+    status = status_of(element)
+    meant = element.get("moodCode") in ("INT", "RQO", "PRMS")
+    return "prescribed" if meant and status in ("active", "unknown") else status
 
 
 def _immunization_fields(element: _Element, material: _Element | None, narrative: Narrative) -> dict[str, object]:

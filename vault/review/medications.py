@@ -24,6 +24,7 @@ from vault.terminology import (
     substance_of_label,
 )
 
+PRESCRIBED = "prescribed"  # the status of what was meant to be given, and that nobody says is taken
 ANTICOAGULANT, ANTIPLATELET, DUPLICATE, CONFLICT = "anticoagulant", "antiplatelet", "duplicate", "conflict"
 _OVER = frozenset({"completed", "stopped"})
 _STRENGTH = re.compile(r"\s*\d.*$")
@@ -41,7 +42,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Medication:
-    """One treatment. `sources` are the ids of every document that states it, newest first."""
+    """One treatment. `sources` are the ids of every document that states it, newest first.
+
+    `prescribed`: no document says that it is taken, only that it was prescribed. `ahead`: it has not begun.
+    """
 
     label: str
     code: str = ""
@@ -56,6 +60,8 @@ class Medication:
     negated: bool = False
     flags: tuple[str, ...] = ()
     note: str = ""
+    prescribed: bool = False
+    ahead: bool = False
 
 
 def medication_list(rows: Iterable[tuple[Source, Entry]], *, on: date) -> tuple[Medication, ...]:
@@ -86,11 +92,16 @@ def rank(item: Medication) -> int:
 
 def active(entry: Entry, on: date) -> bool:
     """Not negated, not over, begun and not ended; what the source leaves open counts as going on."""
-    if entry.negated or entry.text("status") in _OVER:
+    if entry.negated or entry.text("status") in _OVER or _ahead(entry, on):
         return False
-    day, start, end = on.isoformat(), entry.text("start")[:10], entry.text("end")[:10]
+    end = entry.text("end")[:10]
     # A partial date compares by the precision that it has: treated "until 2025" is treated all of 2025.
-    return not (start and start > day[: len(start)]) and not (end and end < day[: len(end)])
+    return not (end and end < on.isoformat()[: len(end)])
+
+
+def _ahead(entry: Entry, on: date) -> bool:
+    start = entry.text("start")[:10]
+    return bool(start) and start > on.isoformat()[: len(start)]
 
 
 def substance_of(entry: Entry) -> str:
@@ -119,7 +130,7 @@ def _medication(source: Source, entry: Entry, on: date) -> Medication:
         label=entry.text("label"), code=code, system=system, substance=substance, dose=entry.text("dose"),
         start=entry.text("start"), end=entry.text("end"), active=active(entry, on), source_document=source.id,
         sources=(source.id,), negated=entry.negated, flags=(drug.effect,) if drug is not None else (),
-        note=entry.text("note"),
+        note=entry.text("note"), prescribed=entry.text("status") == PRESCRIBED, ahead=_ahead(entry, on),
     )  # fmt: skip
 
 
@@ -144,6 +155,7 @@ def _joined(newer: Medication, older: Medication) -> Medication:
         newer,
         start=min(starts, default=""),
         sources=tuple(dict.fromkeys((*newer.sources, *older.sources))),
+        prescribed=newer.prescribed and older.prescribed,
     )
 
 
