@@ -91,7 +91,7 @@ def fit(text: object, width: int) -> str:
     """`text`, clean and on one line, in exactly `width` cells; an ellipsis says that something was left out."""
     shown = clean(text)
     if cells(shown) > width:
-        while cells(shown) > width - 1:
+        while shown and cells(shown) > width - 1:
             shown = shown[:-1]
         shown += "…"
     return shown + " " * (width - cells(shown))

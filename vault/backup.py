@@ -91,7 +91,7 @@ def make(
     key = vault.derive("elpis-backup")
     for left in vault.path.glob("backup-*.new"):  # of a run that was killed: nobody else works here while it is open
         shutil.rmtree(left, ignore_errors=True)
-    with _work(vault.path) as work:
+    with _work(vault.path) as work, _whole(place):
         if kit_only:
             # Nobody who guesses passphrases gets anywhere with such a backup.
             only = tuple(slot for slot in slots.slots if slot.kind == KIT)
@@ -217,6 +217,16 @@ def restore(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Verified(copy, tuple(others), (*failed, *damaged))
+
+
+@contextmanager
+def _whole(place: Place) -> Iterator[None]:
+    """A backup that does not come to its end leaves no file that looks like one."""
+    try:
+        yield
+    except BaseException:
+        place.abandon()
+        raise
 
 
 def _need_own(place: Any, vault_id: bytes) -> None:

@@ -11,7 +11,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +40,8 @@ class Place(Protocol):
     def drop(self, name: str) -> None: ...
 
     def finish(self) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class Folder:
@@ -113,6 +115,9 @@ class Folder:
             raise VerificationFailed("not a name of a backup")
         return self.path / name
 
+    def abandon(self) -> None:
+        """What was put is named by no manifest; the next run uses it."""
+
 
 class Archive:
     """One zip file, stored. Written once, whole; its members have no dates."""
@@ -181,6 +186,15 @@ class Archive:
         finally:
             self._writing = None
             self._draft.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Nothing stays of a file that was not finished."""
+        if self._writing is None:
+            return
+        writing, self._writing = self._writing, None
+        with suppress(OSError), writing.fp or nullcontext():
+            writing.close()
+        self._draft.unlink(missing_ok=True)
 
     def _members(self) -> list[zipfile.ZipInfo]:
         """Stored members under names of a backup; anything else is not read."""

@@ -92,7 +92,7 @@ def _exported(session: Session, vault: Vault, out: Path) -> str:
     """The archive, read again before anything is destroyed."""
     import zipfile
 
-    from tui.commands.exporting import to_file
+    from tui.exports import to_file
     from vault.errors import VerificationFailed
 
     written = to_file(vault, "archive", out)

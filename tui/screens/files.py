@@ -106,11 +106,11 @@ class ChooseFile(Dialog[Path]):
 
 
 class SaveAs(Dialog[Path]):
-    """A name for a new file; one that exists is refused here already."""
+    """A name for a new file; one that exists is refused here already. `folder` takes a folder that exists, too."""
 
-    def __init__(self, title: str, name: str, note: str = "") -> None:
+    def __init__(self, title: str, name: str, note: str = "", *, folder: bool = False) -> None:
         super().__init__()
-        self._title, self._proposed, self._note = title, name, note
+        self._title, self._proposed, self._note, self._folder = title, name, note, folder
 
     def title_text(self) -> str:
         return self._title
@@ -126,7 +126,7 @@ class SaveAs(Dialog[Path]):
     @on(Input.Submitted)
     def action_choose(self) -> None:
         path = expand(self.query_one("#path", Input).value)
-        if path.exists():
+        if path.exists() and not (self._folder and path.is_dir()):
             self.house.tell_text(_("There is a file of this name already. Choose another name."), bad=True)
         elif not path.parent.is_dir():
             self.house.tell_text(_("There is no such folder."), bad=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
@@ -14,7 +15,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input
 
 from tui.language import _
-from tui.render import fit
+from tui.render import clean, fit
 from tui.screens.base import Dialog
 from tui.widgets.bars import Key
 from tui.widgets.plain import Plain
@@ -102,6 +103,41 @@ class Working(Dialog[None]):
         """Nothing to leave for."""
 
 
+class Going(Dialog[None]):
+    """How far something long is. Esc asks it to stop; whoever works looks at `stop`."""
+
+    def __init__(self, title: str, text: str, stopping: str) -> None:
+        super().__init__()
+        self.stop = threading.Event()
+        self._title, self._text, self._stopping = title, text, stopping
+        self._said = ""
+
+    def title_text(self) -> str:
+        return self._title
+
+    def body(self) -> ComposeResult:
+        yield Plain(self._text)
+        yield Plain(id="far", classes="gap")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(0.2, self._show)
+
+    def offers(self) -> list[Key]:
+        return [Key(_("Esc"), _("Stop"), "leave")]
+
+    def tell(self, done: int, total: int, name: str = "") -> None:
+        """From the thread that works."""
+        self._said = _("{done} of {total}").format(done=done, total=total) + (f"  {clean(name)}" if name else "")
+
+    def _show(self) -> None:
+        stopping = self._stopping if self.stop.is_set() else ""
+        self.query_one("#far", Plain).say("\n".join(filter(None, (self._said, stopping))))
+
+    def action_leave(self) -> None:
+        self.stop.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Option(Generic[T]):
     """One line of a choice; `refused` says why it cannot be chosen, "" when it can."""
@@ -142,7 +178,8 @@ class Choice(Dialog[T]):
         left = min(self._left, width)
         line = Text(fit(option.label, left), "dim" if option.refused else "")
         note = option.refused or option.note
-        return line.append("  " + fit(note, max(0, width - left - 2)), "dim") if note else line
+        room = width - left - 2
+        return line.append("  " + fit(note, room), "dim") if note and room > 1 else line
 
     def action_choose(self) -> None:
         self.query_one("#options", VirtualList).action_choose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from tui.language import _, ngettext
 from tui.render import clean, document_title
 from tui.screens.base import Dialog, HouseScreen, in_thread
 from tui.screens.files import ChooseFile
+from tui.screens.forms import Going
 from tui.widgets.bars import Key
 from tui.widgets.plain import Plain
 from vault import Vault
@@ -49,7 +49,11 @@ async def _run(screen: HouseScreen[Any], vault: Vault, path: Path, *, dry_run: b
     """The files read, or read and filed, while a dialog shows how far it is and lets it be stopped."""
     from vault.intake import import_files
 
-    reading = Reading(dry_run=dry_run)
+    reading = Going(
+        _("Looking at the files") if dry_run else _("Taking the files in"),
+        _("The files are being read. A large folder takes a while."),
+        _("It stops after this file; what came in stays."),
+    )
     screen.app.push_screen(reading)
     report = None
     with screen.telling():
@@ -60,7 +64,7 @@ async def _run(screen: HouseScreen[Any], vault: Vault, path: Path, *, dry_run: b
                 dry_run=dry_run,
                 about_someone_else=everybody,
                 recognize=not dry_run,
-                progress=reading.tell,
+                progress=lambda name, done, total: reading.tell(done, total, name),
                 stopped=reading.stop.is_set,
             )
         )
@@ -82,41 +86,6 @@ async def _take_back(screen: HouseScreen[Any], vault: Vault, report: Any) -> boo
             )
         )
     return done is not None and not done.kept
-
-
-class Reading(Dialog[None]):
-    """How far it is. Esc stops after the file that is being read."""
-
-    def __init__(self, *, dry_run: bool) -> None:
-        super().__init__()
-        self.stop = threading.Event()
-        self._dry_run = dry_run
-        self._said = ""
-
-    def title_text(self) -> str:
-        return _("Looking at the files") if self._dry_run else _("Taking the files in")
-
-    def body(self) -> ComposeResult:
-        yield Plain(_("The files are being read. A large folder takes a while."))
-        yield Plain(id="far", classes="gap")
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.set_interval(0.2, self._show)
-
-    def offers(self) -> list[Key]:
-        return [Key(_("Esc"), _("Stop"), "leave")]
-
-    def tell(self, name: str, done: int, total: int) -> None:
-        """From the thread that reads."""
-        self._said = _("{done} of {total}").format(done=done, total=total) + f"  {clean(name)}"
-
-    def _show(self) -> None:
-        stopping = _("It stops after this file; what came in stays.") if self.stop.is_set() else ""
-        self.query_one("#far", Plain).say("\n".join(filter(None, (self._said, stopping))))
-
-    def action_leave(self) -> None:
-        self.stop.set()
 
 
 class Summary(Dialog[str]):

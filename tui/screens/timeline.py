@@ -42,6 +42,8 @@ class Timeline(HouseScreen[None]):
         Binding("g", "glance", show=False),
         Binding("a", "add", show=False),
         Binding("i", "bring_in", show=False),
+        Binding("x", "hand_out", show=False),
+        Binding("b", "back_up", show=False),
         Binding("d", "deposits", show=False),
         Binding("c", "people", show=False),
         Binding("e", "devices", show=False),
@@ -78,6 +80,8 @@ class Timeline(HouseScreen[None]):
             Key("G", _("At a glance"), "glance"),
             Key("A", _("Add"), "add"),
             Key("I", _("Import"), "bring_in"),
+            Key("X", _("Export"), "hand_out"),
+            Key("B", _("Back up"), "back_up"),
             Key("L", _("Lock"), "app.lock"),
             Key("S", _("Synchronise"), "app.sync"),
             Key("D", _("Deposits waiting"), "deposits"),
@@ -248,6 +252,18 @@ class Timeline(HouseScreen[None]):
 
         if await bring_in(self, self.house.opened):
             self.house.changed()
+
+    @work
+    async def action_hand_out(self) -> None:
+        from tui.screens.handing import hand_out
+
+        await hand_out(self, self.house.opened)
+
+    @work
+    async def action_back_up(self) -> None:
+        from tui.screens.handing import back_up
+
+        await back_up(self, self.house.opened)
 
 
 def _marked(snippet: str) -> Text:
