@@ -84,8 +84,8 @@ class Household:
 
     def _seal(self, mailbox: Mailbox) -> tuple[int, bytes] | None:
         """The next operations in their envelopes, kept before they are sent. None when nothing waits."""
-        told = self._journal.unsealed(mailbox.address, MAX_BUNDLE)
-        if not told or mailbox.key is None:
+        operations, last = self._journal.unsealed(mailbox.address, MAX_BUNDLE)
+        if not operations or mailbox.key is None:
             return None
         sign = SigningKey.from_seed(self._vault.keyring.need("device-sign"))
         device = self._vault.device_id
@@ -93,8 +93,7 @@ class Household:
         with self._vault.store.transaction():
             seq, prev = self._mailboxes.senders(mailbox.address).get(device, (0, ZERO))
             seen = self._seen()
-            operations = [(item.kind, item.body) for item in told]
-            if mailbox.kind == "vault" and told[0].kind not in ("roster", "turn") and len(told) < MAX_OPS:
+            if mailbox.kind == "vault" and operations[0][0] not in ("roster", "turn") and len(operations) < MAX_OPS:
                 operations.append(self._signed(mailbox))
             for body in encode_bodies(operations):
                 seq += 1
@@ -115,7 +114,7 @@ class Household:
                 )
                 sealed.append((seq, data))
             self._mailboxes.put_sender(mailbox.address, device, seq, prev)
-            self._journal.put_envelopes(mailbox.address, sealed, told[-1].id)
+            self._journal.put_envelopes(mailbox.address, sealed, last)
         return sealed[0]
 
     def _seen(self) -> Sequence[tuple[bytes, int, bytes]]:

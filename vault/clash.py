@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vault import chunk
-from vault.chunk import MAX_FIRST, OpId
+from vault.chunk import MAX_FIRST, Operation, OpId
 
 Path = tuple[str, ...]
+Known = Mapping[bytes, Sequence[Operation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,14 @@ class Clash:
     sides: tuple[Side, ...]
 
 
-def clashes(history: Sequence[Any], state: Mapping[str, Mapping[str, Any]]) -> tuple[Clash, ...]:
-    """Every field with several values. `history`: Automerge's changes, in order; `state`: what is shown."""
+def clashes(
+    history: Sequence[Any], state: Mapping[str, Mapping[str, Any]], known: Known | None = None
+) -> tuple[Clash, ...]:
+    """Every field with several values. `history`: Automerge's changes, in order; `state`: what is shown; `known`: the
+    operations of changes that were read already, by hash."""
     if _linear(history):
         return ()
-    maps = _Maps(history)
+    maps = _Maps(history, known or {})
     found = []
     for path, sides in maps.sides():
         if len(path) == 3 and path[1] not in state.get(path[0], {}):
@@ -51,19 +55,18 @@ def doubled(history: Sequence[Any]) -> frozenset[Path]:
     """Entries and attachments that two people made at the same time: there are two maps under one name."""
     if _linear(history):
         return frozenset()
-    return frozenset(path for path, made in _Maps(history).places.items() if len(path) == 2 and len(made) > 1)
+    return frozenset(path for path, made in _Maps(history, {}).places.items() if len(path) == 2 and len(made) > 1)
 
 
 class _Maps:
     """The maps that are there, and what every field of them was set to and is not replaced."""
 
-    def __init__(self, history: Sequence[Any]) -> None:
+    def __init__(self, history: Sequence[Any], known: Known) -> None:
         self.places: dict[Path, dict[OpId, Side]] = {}  # the maps of each path, by the operation that made them
         self._fields: dict[OpId, dict[str, dict[OpId, Side]]] = {}
         paths: dict[OpId, Path] = {chunk.ROOT: ()}
         for made in history:
-            header = chunk.read_header(made.raw_bytes, limit=MAX_FIRST * 2)
-            for operation in chunk.read_operations(header):
+            for operation in known.get(made.hash) or _read(made.raw_bytes):
                 path = (*paths.get(operation.target, ()), operation.key)
                 fields = self._fields.setdefault(operation.target, {}).setdefault(operation.key, {})
                 maps = self.places.get(path, {})
@@ -72,9 +75,9 @@ class _Maps:
                     maps.pop(replaced, None)
                 if operation.action == chunk.MAKE_MAP:
                     paths[operation.id] = path
-                    self.places.setdefault(path, {})[operation.id] = Side(None, header.actor, header.hash)
+                    self.places.setdefault(path, {})[operation.id] = Side(None, made.actor_id, made.hash)
                 elif operation.action == chunk.PUT:
-                    fields[operation.id] = Side(operation.value, header.actor, header.hash)
+                    fields[operation.id] = Side(operation.value, made.actor_id, made.hash)
 
     def sides(self) -> Iterator[tuple[Path, tuple[Side, ...]]]:
         """Of each field, what it was set to; of a map that was made twice, what it is in each of them that was not
@@ -90,6 +93,10 @@ class _Maps:
                     puts = self._fields.get(identity, {}).get(name, {})
                     sides += [puts[put] for put in sorted(puts, reverse=True)] or [maps[identity]]
                 yield (*path, name), tuple(sides)
+
+
+def _read(data: bytes) -> Sequence[Operation]:
+    return chunk.read_operations(chunk.read_header(data, limit=MAX_FIRST * 2))
 
 
 def _linear(history: Sequence[Any]) -> bool:

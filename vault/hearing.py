@@ -140,15 +140,15 @@ class Hearing:
     def _own(self, mailbox: Mailbox, incoming: Incoming) -> list[Heard]:
         """This device's own envelope, in its place of the log: from here on it counts for everybody."""
         heard: list[Heard] = []
+        left = self._vault.devices.is_left(mailbox)
         with self._vault.store.transaction():
             for told in self._journal.read_back(mailbox.address, incoming.seq):
-                fields = decode_operation(told.kind, told.body)
                 if told.kind == "turn":
-                    heard += self._turn(mailbox, fields)
-                elif told.kind != "roster" and self._vault.devices.is_left(mailbox):
+                    heard += self._turn(mailbox, decode_operation(told.kind, told.body))
+                elif left and told.kind != "roster":
                     self._telling.tell_on(told)
                 elif told.kind == "edition":
-                    self._own_edition(mailbox, fields)
+                    self._own_edition(mailbox, decode_operation(told.kind, told.body))
         return heard
 
     def _told_before(self, mailbox: Mailbox, incoming: Incoming) -> bool:
@@ -410,9 +410,7 @@ class Hearing:
             epoch = self._epoch_of(document_id, edition)
         except NotFound as failure:
             raise ForeignChange("changes of an edition that is not known") from failure
-        for item, own in items:
-            if own:
-                self._journal.put_teller(item.change.hash, incoming.device)
+        self._journal.put_teller([item.change.hash for item, own in items if own], incoming.device)
         save = self._documents.replica_save(document_id, epoch)
         current = self._documents.replica(document_id)
         actor = current.actor if epoch == current.epoch else b""

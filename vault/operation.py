@@ -31,7 +31,8 @@ from vault.roster import MAX_CHAIN, MAX_DEVICES
 MAX_DATA = 780_000
 MAX_PARTS = 64
 MAX_OPS = 1000
-MAX_BUNDLE = 600_000  # bytes of operations that go together, unless one alone is larger
+MAX_ITEMS = 100  # changes in one operation that this device joins: readers take ten times as many
+MAX_BUNDLE = 6_000_000  # bytes of operations that go together, unless one alone is larger
 MAX_ROW = 8 << 20
 NOWHERE = bytes(16)  # `document` of an envelope of the vault's channel
 
@@ -125,6 +126,52 @@ def encode_operation(kind: str, fields: Mapping[str, Any]) -> bytes:
 
 def decode_operation(kind: str, body: bytes) -> dict[str, Any]:
     return SHAPES[kind].decode(body)
+
+
+class Together:
+    """Operations as they are sealed: changes of one edition that come in one run, each told by itself, are one."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._made: list[tuple[str, list[bytes]]] = []
+        self._run: dict[bytes, list[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def add(self, kind: str, body: bytes) -> None:
+        self.size += len(body) + 40
+        single = kind == "changes" and body.startswith(_SINGLE)
+        if not single:
+            self._run.clear()
+            self._made.append((kind, [body]))
+            return
+        item, edition = body[len(_SINGLE) : -_EDITION], body[-_EDITION:]
+        items = self._run.get(edition, [])
+        if not items or len(items) > MAX_ITEMS:
+            items = self._run[edition] = [edition]
+            self._made.append((kind, items))
+        items.append(item)
+
+    def operations(self) -> list[tuple[str, bytes]]:
+        return [(kind, pieces[0] if len(pieces) == 1 else _join(*pieces)) for kind, pieces in self._made]
+
+
+# The CBOR of `changes` with one item and nothing in `again`, up to that item; and of what follows the items.
+_SINGLE = b"\xa4\x65again\x80\x65items\x81"
+_EDITION = len(b"\x67edition\x58\x20") + 32 + len(b"\x68document\x50") + 16
+
+
+def _join(edition: bytes, *items: bytes) -> bytes:
+    count = len(items)
+    head = (
+        bytes([0x80 + count])
+        if count < 24
+        else b"\x98" + bytes([count])
+        if count < 256
+        else b"\x99" + count.to_bytes(2)
+    )
+    return b"".join((_SINGLE[:-1], head, *items, edition))
 
 
 def encode_row(values: Mapping[str, Any]) -> bytes:

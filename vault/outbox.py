@@ -54,11 +54,12 @@ class Outbox:
         """
         documents, me = self._vault.documents, self._vault.identity.sign.public
         with self._store.transaction():
-            for document_id in {document_id for document_id, *_ in documents.unpushed()}:
+            waiting = []
+            for document_id in documents.with_unpushed():
                 channel = self._mailboxes.channel(bytes.fromhex(document_id))
                 if channel is not None:
                     self._vault.sharing.publish(document_id, channel.relay)
-            waiting = documents.unpushed()
+                    waiting += documents.unpushed(document_id)
             for (document_id, epoch, author), made in groupby(waiting, key=lambda row: (row[0], row[1], row[3])):
                 channel = self._mailboxes.channel(bytes.fromhex(document_id))
                 if channel is not None and channel.epoch == epoch and channel.append is not None:

@@ -21,6 +21,7 @@ from vault.shape import MAX_TEXT, MAX_WHOLE, PARTS, check_state, is_text
 State = dict[str, dict[str, Any]]
 Edit = tuple[str, Path, Any] | tuple[str, Path]
 MAX_HISTORY = 10_000  # changes in one epoch; a new epoch starts with one
+REMEMBERED = 64  # operations of one change, for when conflicts are looked for; larger ones are read again
 _SCALARS: dict[type, ScalarType] = {
     str: ScalarType.Str,
     bool: ScalarType.Boolean,
@@ -165,6 +166,7 @@ class Live:
         self._hashes: set[bytes] = set()
         self._last: list[bytes] | None = []  # of a history in which each change knew the one before; else None
         self.operations = 0
+        self._read: dict[bytes, Sequence[chunk.Operation]] = {}  # operations of the small changes that came to it
         for made in self._document.get_changes([]):
             self._count(made.hash, made.actor_id, made.seq, made.deps)
             self.operations = max(self.operations, made.max_op)
@@ -179,7 +181,10 @@ class Live:
         known = tuple([claim.hash for claim in claims if claim.hash in self._hashes])
         fresh = [claim for claim in claims if claim.hash not in self._hashes] if known else claims
         for claim in fresh:
-            self.operations += _check_claim(claim, own, first=self._first)
+            read = _check_claim(claim, own, first=self._first)
+            self.operations += len(read)
+            if len(read) <= REMEMBERED:
+                self._read[claim.hash] = read
         ready, waiting, missing = _in_order(fresh, self._hashes)
         for claim in ready:
             if claim.seq != self._numbers.get(claim.actor, 0) + 1:
@@ -191,14 +196,14 @@ class Live:
         state = _checked(self._document, ready)
         if self._kind not in (None, state["meta"]["kind"]):
             raise _refused(ready[-1], "it makes another kind of document of this one")
-        found = clashes(self._document.get_changes([]), state) if self._last is None else ()
+        found = clashes(self._document.get_changes([]), state, self._read) if self._last is None else ()
         self._first, self._kind = False, state["meta"]["kind"]
         names = tuple([claim.hash for claim in ready])
         return Merged(self._document.save(), state, found, names, known, missing, tuple([c.hash for c in waiting]))
 
 
-def _check_claim(claim: Change, own: bytes, *, first: bool) -> int:
-    """How many operations it holds. The chunk is what the envelope says, and nothing but what Elpis writes."""
+def _check_claim(claim: Change, own: bytes, *, first: bool) -> Sequence[chunk.Operation]:
+    """Its operations. The chunk is what the envelope says, and nothing but what Elpis writes."""
     try:
         header = chunk.read_header(claim.data, limit=MAX_FIRST if first else MAX_CHUNK)
         same = claim.hash == header.hash and claim.actor == header.actor and claim.seq == header.seq
@@ -209,7 +214,7 @@ def _check_claim(claim: Change, own: bytes, *, first: bool) -> int:
         operations = chunk.read_operations(header)
         if not first and chunk.ROOT in [operation.target for operation in operations]:
             raise _refused(claim, "it rebuilds the document")
-        return len(operations)
+        return operations
     except VerificationFailed as failure:
         raise _refused(claim, str(failure)) from failure
 

@@ -83,7 +83,7 @@ class Telling:
     def changed(self, document_id: str, epoch: int, change: Change, author: str, time: int, *, own: bool) -> None:
         """A change of this device, or one that came through the document's channel: `Documents` calls it."""
         if own:
-            self.journal.put_teller(change.hash, self._vault.device_id)
+            self.journal.put_teller([change.hash], self._vault.device_id)
         item = {"change": claim(change), "author": author[:200], "time": time, "own": own}
         fields = {"document": bytes.fromhex(document_id), "edition": self.edition_at(document_id, epoch)}
         self.tell("changes", {**fields, "items": [item], "again": []})

@@ -29,7 +29,7 @@ def main(quick: bool = False) -> list[Row]:
     cost = costs[many] / (2 * many)
     return [
         Row(
-            f"two devices merge {many} changes each / sum of primitives", cost / floor, None,
+            f"two devices merge {many} changes each / sum of primitives", cost / floor, 3.0,
             detail=f"{cost * 1e6:.0f} us a change, primitives {floor * 1e6:.0f} us, {costs[many]:.1f} s in all",
         ),
         Row(f"merge of a change of another device, {many} against {few}", cost / (costs[few] / (2 * few)), 1.5),

@@ -142,24 +142,40 @@ class Documents:
         self, document_id: str, epoch: int, change: Change, author: str, time: int, *, pushed: bool = False
     ) -> None:
         """Keeps a change of a shared document. `pushed` once it needs no envelope any more."""
-        self._store.run(
+        self._record(document_id, epoch, [(change, author, time)], pushed=pushed)
+
+    def _record(
+        self, document_id: str, epoch: int, changes: Sequence[tuple[Change, str, int]], *, pushed: bool
+    ) -> None:
+        document = bytes.fromhex(document_id)
+        self._store.run_many(
             "INSERT INTO change (hash, document, epoch, actor, seq, deps, bytes, author, time, pushed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
-                change.hash, bytes.fromhex(document_id), epoch, change.actor, change.seq,
-                b"".join(change.deps), change.data, author, time, int(pushed),
+                (
+                    change.hash, document, epoch, change.actor, change.seq,
+                    b"".join(change.deps), change.data, author, time, int(pushed),
+                )
+                for change, author, time in changes
             ),
         )  # fmt: skip
         if self.listener is not None:
-            self.listener.changed(document_id, epoch, change, author, time, own=not pushed)
+            for change, author, time in changes:
+                self.listener.changed(document_id, epoch, change, author, time, own=not pushed)
 
-    def unpushed(self) -> list[tuple[str, int, Change, str]]:
+    def with_unpushed(self) -> list[str]:
+        """Documents with a change of this device that is in no envelope yet."""
+        rows = self._store.rows("SELECT DISTINCT document FROM change WHERE pushed = 0 ORDER BY document")
+        return [row[0].hex() for row in rows]
+
+    def unpushed(self, document_id: str) -> list[tuple[str, int, Change, str]]:
         """(document, epoch, change, author) of every change of this device that is in no envelope yet, in order."""
         from vault.replica import Change
 
         rows = self._store.rows(
             "SELECT document, epoch, hash, actor, seq, deps, bytes, author FROM change WHERE pushed = 0"
-            " ORDER BY document, epoch, actor, seq"
+            " AND document = ? ORDER BY epoch, actor, seq",
+            (bytes.fromhex(document_id),),
         )
         return [
             (row[0].hex(), row[1], Change(row[2], row[3], row[4], _hashes(row[5]), row[6]), row[7])
@@ -187,9 +203,9 @@ class Documents:
         """The document after a merge of foreign changes, each with its author and time. They need no envelope."""
         with self._store.transaction():
             epoch = self.replica(document_id).epoch
-            for change, author, time in changes:
-                self.record(document_id, epoch, change, author, time, pushed=True)
-                self.name_actor(change.actor, author)
+            self._record(document_id, epoch, changes, pushed=True)
+            for actor, author in {(change.actor, author): None for change, author, _ in changes}:
+                self.name_actor(actor, author)
             self.write(document_id, merged.state, merged.save, merged.conflicts)
 
     def name_actor(self, actor: bytes, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vault.operation import MAX_OPS, Together
 from vault.store.connection import Store
 
 
@@ -63,23 +64,23 @@ class HouseholdStore:
     def tell(self, mailbox: bytes, kind: str, body: bytes, row: str | None = None) -> None:
         self._store.run("INSERT INTO told (mailbox, row, kind, body) VALUES (?, ?, ?, ?)", (mailbox, row, kind, body))
 
-    def unsealed(self, mailbox: bytes, limit: int) -> list[Told]:
-        """What lies in no envelope yet, in order: at least one, and no more than `limit` bytes otherwise."""
-        found: list[Told] = []
-        size, last = 0, -1 << 62
+    def unsealed(self, mailbox: bytes, limit: int) -> tuple[list[tuple[str, bytes]], int]:
+        """(what lies in no envelope yet, in order, the number of the last): at least one operation when there is one,
+        and no more than `limit` bytes otherwise."""
+        found = Together()
+        first, last = "", -1 << 62
         while rows := self._store.rows(
-            "SELECT id, kind, body FROM told WHERE mailbox = ? AND sealed = 0 AND id > ? ORDER BY id LIMIT 100",
+            "SELECT id, kind, body FROM told WHERE mailbox = ? AND sealed = 0 AND id > ? ORDER BY id LIMIT 1000",
             (mailbox, last),
         ):
-            for row in rows:
-                size += len(row[2]) + 40
-                if found and found[0].kind in ("roster", "turn"):
-                    return found  # alone: who is not known yet is introduced by it
-                if found and (size > limit or len(found) >= 1000):
-                    return found
-                found.append(Told(*row))
-                last = row[0]
-        return found
+            for number, kind, body in rows:
+                if first in ("roster", "turn"):
+                    return found.operations(), last  # alone: who is not known yet is introduced by it
+                if first and (found.size + len(body) > limit or len(found) >= MAX_OPS):
+                    return found.operations(), last
+                found.add(kind, body)
+                first, last = first or kind, number
+        return found.operations(), last
 
     def speaks_of(self, row: str) -> bool:
         """Whether a value of this row waits to be told or to be read back."""
@@ -246,8 +247,8 @@ class HouseholdStore:
             "UPDATE edition SET place = -1, epoch = ? WHERE document = ? AND hash = ?", (epoch, document, edition)
         )
 
-    def put_teller(self, change: bytes, device: bytes) -> None:
-        self._store.run("INSERT OR IGNORE INTO teller VALUES (?, ?)", (change, device))
+    def put_teller(self, changes: Iterable[bytes], device: bytes) -> None:
+        self._store.run_many("INSERT OR IGNORE INTO teller VALUES (?, ?)", ((change, device) for change in changes))
 
     def take_over(self, old: bytes, new: bytes) -> None:
         """What this device started, wrote and owes under its former name is its own under the new one."""
