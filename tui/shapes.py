@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.session import rfc3339
-from vault.document import SECTION_ENTRY
 
 if TYPE_CHECKING:
     from vault.document import Attachment, Document
 
 Shape = dict[str, Any]
+COUNTED = ("medications", "allergies", "conditions", "immunizations", "results", "vitals")
 
 
 def attachment(item: Attachment) -> Shape:
@@ -30,7 +30,7 @@ def summary(item: Any) -> Shape:
         "date": item.date,
         "author": item.author,
         "confidentiality": item.confidentiality,
-        "entries": {name: counts.get(name, 0) for name in SECTION_ENTRY},
+        "entries": {name: counts.get(name, 0) for name in COUNTED},
         "attachments": [attachment(file) for file in item.attachments],
     }
 
@@ -64,10 +64,9 @@ def medication(item: Any) -> Shape:
         "start": item.start,
         "end": item.end,
         "active": item.active,
-        "prescribed": item.prescribed,
         "source_document": item.source_document,
         "negated": item.negated,
-        "flags": list(item.flags),
+        "flags": [*item.flags, *(["prescribed"] if item.prescribed else [])],
     }
 
 

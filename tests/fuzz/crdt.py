@@ -25,7 +25,7 @@ from vault.quarantine import MEMORY, SECONDS, Quarantine
 from vault.replica import Change, merge
 
 EVERY = 500  # inputs between two looks at whether good changes are still taken
-ENDING = 0.5  # seconds that it may take to end a worker whose time is over
+ENDING = 1.5  # seconds to hand a large input over and to end a worker whose time is over, on a busy machine too
 
 
 @dataclass

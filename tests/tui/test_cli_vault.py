@@ -23,8 +23,7 @@ DOCUMENT_KEYS = [
     "id", "kind", "title", "type_code", "class_code", "date", "author", "confidentiality", "entries", "attachments",
 ]  # fmt: skip
 ENTRY_KEYS = [
-    "medications", "allergies", "conditions", "immunizations", "results", "vitals", "procedures", "family",
-    "directives", "trusted", "contacts",
+    "medications", "allergies", "conditions", "immunizations", "results", "vitals",
 ]  # fmt: skip
 MEDICATION_KEYS = [
     "label", "code", "system", "substance", "dose", "start", "end", "active", "source_document", "negated", "flags",
