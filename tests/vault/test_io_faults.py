@@ -147,6 +147,21 @@ def test_the_hash_of_a_seal_that_cannot_be_read(tmp_path: Path) -> None:
     assert hash_seal(tmp_path / "sealed") == made.sealed_sha256
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_files_are_durable_or_the_disk_is_heard(tmp_path: Path, count: int) -> None:
+    """One after the other or several at a time: a sync that fails is never passed over."""
+    files = [tmp_path / str(number) for number in range(count)]
+    for file in files:
+        file.write_bytes(b"sealed")
+
+    def judge(failure: BaseException | None, what: str) -> None:
+        assert isinstance(failure, OSError) if what else failure is None
+
+    failed = every_fault(lambda: keys.sync_files(files, tmp_path), judge)
+    assert set(failed) == {"open", "fsync"} and sum(failed.values()) == 4 * (count + 1)
+    keys.sync_files([], tmp_path / "nowhere")
+
+
 def test_a_secret_is_the_old_one_when_the_database_has_no_room(vault: Vault) -> None:
     vault.keyring.put("other", b"old")
     pages = vault.store.row("PRAGMA page_count")
