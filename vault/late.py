@@ -88,10 +88,7 @@ def write_again(save: bytes, aside: bytes, branch: bytes, late: Late) -> Again:
     under `aside`, a new actor: it knows as little of the late edit as that of it, and both are seen.
     """
     every = changes(save)
-    trunk = [every[0], *(made for made in every if made.actor == branch)]
-    base = merge(b"", trunk[:1])
-    if trunk[1:]:
-        base = merge(base.save, trunk[1:])
+    base = _prefix([every[0], *(made for made in every if made.actor == branch)])
     edits, unseen = _unseen(late, base.state)
     _, change = edit(base.save, branch, fitted(edits, late.whole, base.state))
     if change is None:

@@ -82,8 +82,7 @@ def edit(save: bytes, actor: bytes, edits: Sequence[Edit]) -> tuple[bytes, Chang
     document = _load(save)
     document.set_actor(actor)
     before = document.get_heads()
-    state = _flatten(document)
-    double = {path: state[path[0]].get(path[1]) for path in doubled(document.get_changes([]))}
+    double = _doubled_fields(document)
     with document.transaction() as transaction:
         touched: set[str] = set()
         for item in edits:
@@ -331,6 +330,13 @@ def _apply_edit(transaction: Any, item: Edit, touched: set[str]) -> None:
     if path[0] == "entries" and (inner is None or path[1] not in touched):
         _renew(transaction, place, fresh=inner is None)
         touched.add(path[1])
+
+
+def _doubled_fields(document: Document) -> dict[Path, Any]:
+    """What is shown of each entry and attachment that two people made at the same time; mostly there is none."""
+    paths = doubled(document.get_changes([]))
+    state = _flatten(document) if paths else {}
+    return {path: state[path[0]].get(path[1]) for path in paths}
 
 
 def _unite(transaction: Any, path: Path, fields: Mapping[str, Any]) -> None:
