@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.simulation.apart import simulate
 from tests.simulation.household import Runner
 from vault.devices import Devices
 from vault.hearing import Hearing
 from vault.store.household import HouseholdStore
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,22 +20,14 @@ def runner() -> Iterator[Runner]:
     made.close()
 
 
-def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
-    return subprocess.run(
-        [sys.executable, "-m", "tests.simulation.household", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-
-
 def test_seeds_hold() -> None:
-    done = simulate("--seeds", "1..28")
+    done = simulate("household", "--seeds", "1..28")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "28 seeds" in done.stdout
 
 
 def test_a_seed_is_the_same_run_for_ever() -> None:
-    first, second = simulate("--seed", "10"), simulate("--seed", "10")
+    first, second = simulate("household", "--seed", "10"), simulate("household", "--seed", "10")
     assert first.stdout == second.stdout
     assert first.stdout.count("->") > 20
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 import vault.following
+from tests.simulation.apart import simulate
 from tests.simulation.exchange import Runner
 from tests.simulation.schedule import draw
 from vault.channel import Channel
 from vault.outbox import Outbox
 from vault.primitives import make_key
 from vault.store.grants import GrantStore
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +24,8 @@ def runner() -> Iterator[Runner]:
     made.close()
 
 
-def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
-    return subprocess.run(
-        [sys.executable, "-m", "tests.simulation.exchange", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-
-
 def test_seeds_hold() -> None:
-    done = simulate("--seeds", "1..40", "--jobs", "2")
+    done = simulate("exchange", "--seeds", "1..40", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "40 seeds" in done.stdout
 
@@ -58,7 +46,7 @@ def test_what_was_found_is_mended(runner: Runner, seed: int) -> None:
 
 
 def test_a_seed_is_the_same_run_for_ever() -> None:
-    first, second = simulate("--seed", "5"), simulate("--seed", "5")
+    first, second = simulate("exchange", "--seed", "5"), simulate("exchange", "--seed", "5")
     assert first.stdout == second.stdout
     assert first.stdout.count("->") > 15
 
