@@ -68,30 +68,45 @@ def hash_seal(path: Path) -> str:
     return seal.hexdigest()
 
 
-def seal_file(
-    source: Path | bytes, target: Path, key: bytes, progress: Progress | None = None, *, durable: bool = True
-) -> SealedFile:
-    """Writes `source` sealed under a key used for nothing else, durable under its final name or not at all.
+def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress | None = None) -> SealedFile:
+    """Writes `source` sealed under a key used for nothing else, durable under its final name or not at all."""
+    draft = target.with_name(target.name + ".new")
+    try:
+        try:
+            sealed = seal_draft(source, draft, key, progress, durable=True)
+            draft.rename(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as failure:
+        raise StorageFailed("the sealed file could not be written") from failure
+    return sealed
 
-    Whoever writes many files leaves `durable` out and syncs them together, before anything names them.
+
+def seal_draft(
+    source: Path | bytes,
+    draft: Path,
+    key: bytes,
+    progress: Progress | None = None,
+    *,
+    sha256: str = "",
+    durable: bool = False,
+) -> SealedFile:
+    """`seal_file` without its end: whoever writes many files gives them their names, and syncs them, together.
+
+    `sha256` is the hash of the source where the caller made it already, of these very bytes.
     """
     try:
         size = source.stat().st_size if isinstance(source, Path) else len(source)
         if size > MAX_SIZE:
             raise InputRefused("this file is too large", limit=MAX_SIZE)
-        draft = target.with_name(target.name + ".new")
-        try:
-            with _reader(source) as read, _writer(draft) as write:
-                sealed = _seal(read, write, size, key, progress)
-                write.flush()
-                if durable:
-                    os.fsync(write.fileno())
-            draft.rename(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        with _reader(source) as read, _writer(draft) as write:
+            sealed = _seal(read, write, size, key, progress, sha256)
+            write.flush()
+            if durable:
+                os.fsync(write.fileno())
+            return sealed
     except OSError as failure:
         raise StorageFailed("the file could not be read or its sealed copy not written") from failure
-    return sealed
 
 
 def open_file(path: Path, key: bytes, size: int, *, sha256: str, progress: Progress | None = None) -> Iterator[bytes]:
@@ -127,14 +142,14 @@ def open_file(path: Path, key: bytes, size: int, *, sha256: str, progress: Progr
         raise VerificationFailed("the attachment is not the file that the document names")
 
 
-def _seal(read: BinaryIO, write: BinaryIO, size: int, key: bytes, progress: Progress | None) -> SealedFile:
+def _seal(read: BinaryIO, write: BinaryIO, size: int, key: bytes, progress: Progress | None, sha256: str) -> SealedFile:
     """Three stages at once on a large file, since libsodium and hashlib let go of the interpreter: read and hash, seal,
     write."""
     sealer = FileSealer(key)
     plain, sealed = hashlib.sha256(), hashlib.sha256(sealer.header)
     write.write(sealer.header)
     done, total = 0, FileSealer.HEADER
-    batches = _plain(read, size, plain.update)
+    batches = _plain(read, size, (lambda _chunk: None) if sha256 else plain.update)
     with _ahead(batches, size) as plain_batches, _ahead(_sealed(sealer, plain_batches), size) as sealed_batches:
         for batch in sealed_batches:
             for chunk in batch:
@@ -144,7 +159,7 @@ def _seal(read: BinaryIO, write: BinaryIO, size: int, key: bytes, progress: Prog
             done = min(size, done + BATCH * CHUNK)
             if progress is not None:
                 progress(done, size)
-    return SealedFile(plain.hexdigest(), size, sealed.hexdigest(), total)
+    return SealedFile(sha256 or plain.hexdigest(), size, sealed.hexdigest(), total)
 
 
 def _plain(read: BinaryIO, size: int, hashed: Callable[[bytes], None]) -> Iterator[tuple[list[bytes], bool]]:

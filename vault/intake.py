@@ -305,7 +305,7 @@ class _Intake:
             report.duplicates.append(Duplicate(name, known))
             return
         if not self._dry_run:
-            document = document.with_id(batch.add(document, files))
+            document = document.with_id(batch.add(document, files, hashed=True))
         report.documents.append(document)
         report.warnings += [f"{name}: {warning}" for warning in warnings]
 

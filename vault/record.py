@@ -26,7 +26,9 @@ from vault.errors import InputRefused, NotFound, StorageFailed
 from vault.keys import VaultKey, sync_files
 from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_attachments, check_state, to_document, to_state
-from vault.store.documents import Documents, Summary, Wanted, readable
+from vault.store.documents import Documents
+from vault.store.searching import Wanted
+from vault.store.summary import Summary
 from vault.store.timeline import is_partial
 from vault.store.words import excerpt
 
@@ -91,7 +93,8 @@ class Record:
         written: Written = []
         try:
             with self.store.transaction():
-                yield Batch(self, written)
+                with self.documents.index.together():
+                    yield Batch(self, written)
                 with _disk():
                     sync_files(written, self.path / "attachments")
         except BaseException:
@@ -247,7 +250,7 @@ class Record:
                 attachments = self.documents.flat(document_id)["attachments"].values()
                 files += [self.sealed_path(fields["sealed_sha256"]) for fields in attachments]
                 self.documents.remove(document_id)
-            self.documents.forget_words()
+            self.documents.index.forget()
         # A crash before this leaves files that nothing opens: `sweep` finds them.
         _unlink(files)
 
@@ -267,7 +270,9 @@ class Record:
     def count(self) -> int:
         return self.documents.count()
 
-    def put(self, document: Document, files: Files, written: Written, progress: Progress | None) -> str:
+    def put(
+        self, document: Document, files: Files, written: Written, progress: Progress | None, *, hashed: bool
+    ) -> str:
         """A new document in the transaction that is going on. Its sealed files go on the list, not yet synced."""
         from vault.replica import make
 
@@ -280,7 +285,8 @@ class Record:
         state = to_state(replace(document, entries=entries))
         check_state(state)
         sealed = {
-            sha256: self._seal_named(named[sha256], source, written, progress) for sha256, source in files.items()
+            sha256: self._seal_named(named[sha256], source, written, progress, hashed=hashed)
+            for sha256, source in files.items()
         }
         check_attachments(sealed)
         state["attachments"] = sealed
@@ -296,26 +302,29 @@ class Record:
         return make_id().hex() if not alike or self.documents.exists(derived) else derived
 
     def _seal_named(
-        self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None
+        self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None, *, hashed: bool
     ) -> dict[str, Any]:
-        fields, path = self._seal(source, name=attachment.name, media_type=attachment.media_type, progress=progress)
+        known = attachment.sha256 if hashed and isinstance(source, bytes) else ""
+        fields, path = self._seal(
+            source, name=attachment.name, media_type=attachment.media_type, progress=progress, sha256=known
+        )
         written.append(path)
         if fields.pop("sha256") != attachment.sha256:
             raise InputRefused("a file is not the one that its attachment names")
         return fields
 
     def _seal(
-        self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None
+        self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None, sha256: str = ""
     ) -> tuple[dict[str, object], Path]:
         """(the attachment's fields with its "sha256", where the sealed file lies, not yet synced)."""
-        from vault.attachment import seal_file
+        from vault.attachment import seal_draft
 
         key = make_key()
         folder = self.path / "attachments"
         draft = folder / f"{make_id().hex()}.new"
         try:
             with _disk():
-                made = seal_file(source, draft, key, progress, durable=False)
+                made = seal_draft(source, draft, key, progress, sha256=sha256)
                 final = self.sealed_path(made.sealed_sha256)
                 draft.rename(final)
         finally:
@@ -370,17 +379,19 @@ class Batch:
         self._record = record
         self._written = written
 
-    def add(self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None) -> str:
-        """As `Record.add`."""
+    def add(
+        self, document: Document, files: Files = NO_FILES, *, progress: Progress | None = None, hashed: bool = False
+    ) -> str:
+        """As `Record.add`. `hashed`: the caller made the hashes of those files that are bytes, of these very bytes."""
         known = self._record.find_source(document.source_id) if document.source_id else None
-        return known or self._record.put(document, files, self._written, progress)
+        return known or self._record.put(document, files, self._written, progress, hashed=hashed)
 
     @contextmanager
     def part(self) -> Iterator[None]:
         """What is added in here comes in whole or not at all, whatever becomes of the rest."""
         before = len(self._written)
         try:
-            with self._record.store.savepoint():
+            with self._record.documents.index.part():
                 yield
         except BaseException:
             _unlink(self._written[before:])
@@ -396,4 +407,4 @@ def sha256_of(source: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["TELLING", "Batch", "Hit", "Page", "Record", "Summary", "readable", "sha256_of"]
+__all__ = ["TELLING", "Batch", "Hit", "Page", "Record", "Summary", "sha256_of"]

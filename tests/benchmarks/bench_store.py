@@ -13,7 +13,8 @@ from tests.benchmarks.harness import Row, percentile, repeated, timed
 from vault import Vault, primitives
 from vault.replica import make
 from vault.store.connection import Store
-from vault.store.documents import Documents, Wanted
+from vault.store.documents import Documents
+from vault.store.searching import Wanted
 
 KEY = bytes(range(32))
 ACTOR = b"B" * 16

@@ -14,7 +14,7 @@ from tests.conftest import PASSPHRASE
 from vault import Attachment, Document, Entry, Vault
 from vault.errors import InputRefused, NotFound, StorageFailed, VaultLocked
 from vault.record import sha256_of
-from vault.store import timeline, words
+from vault.store import searching, timeline, words
 from vault.store.connection import Store, schema_files
 
 KEY = bytes(range(32))
@@ -368,6 +368,22 @@ def test_a_batch_that_fails_leaves_nothing(vault: Vault) -> None:
         raise KeyError
     assert vault.count() == 0
     assert not list((vault.path / "attachments").iterdir())
+
+
+def test_what_is_indexed_in_a_part_that_fails_is_indexed_again(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that waited from before the part were written in it, and taken back with it."""
+    monkeypatch.setattr(searching, "MOST", 2)
+    with vault.batch() as batch:
+        batch.add(Document(title="Premier", date="2024-05-01"))
+        with pytest.raises(InputRefused), batch.part():
+            batch.add(Document(title="Perdu", date="2021-05-01"))
+            batch.add(Document(title="Perdu encore", date="2022-05-01"))
+            raise InputRefused("not this one")
+        with batch.part():
+            batch.add(Document(title="Dernier", date="2020-05-01"))
+    found = {word: [hit.summary.title for hit in vault.search(word)] for word in ("premier", "perdu", "dernier")}
+    assert found == {"premier": ["Premier"], "perdu": [], "dernier": ["Dernier"]}
+    assert vault.store.row("SELECT count(*) FROM search") == (2,)
 
 
 def test_a_savepoint_of_its_own_is_a_transaction(vault: Vault) -> None:

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vault.document import CLINICAL, ENTRY_SECTION, SECTION_ENTRY, Attachment, Document
+from vault.document import CLINICAL, ENTRY_SECTION, Document
 from vault.errors import NotFound
-from vault.shape import attachments_of, to_document
-from vault.store import timeline, words
+from vault.shape import to_document
+from vault.store import timeline
 from vault.store.connection import Row, Store
+from vault.store.searching import ANYTHING, Index, Wanted, readable
+from vault.store.summary import COLUMNS, Summary, summary_of
 
 if TYPE_CHECKING:
     from vault.clash import Clash
     from vault.replica import Change, Edit, Merged, State
-
-_SUMMARY = (
-    "document.place, document.id, document.kind, document.title, document.type_code, document.class_code,"
-    " document.date, document.author, document.confidentiality, document.counts, document.attachments, document.shared"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of a list. `place` is its position in the timeline, for paging."""
-
-    id: str
-    kind: str
-    title: str
-    type_code: str
-    class_code: str
-    date: str
-    author: str
-    confidentiality: str
-    counts: Mapping[str, int]
-    attachments: tuple[Attachment, ...]
-    shared: bool
-    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +36,12 @@ class Listener(Protocol):
     def changed(self, document_id: str, epoch: int, change: Change, author: str, time: int, *, own: bool) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a search is narrowed to. `since` and `until` are a year, a month or a day, both included; `author` the
-    beginnings of words of who wrote it."""
-
-    type_code: str = ""
-    since: str = ""
-    until: str = ""
-    author: str = ""
-
-    def fits(self, summary: Summary) -> bool:
-        """The day as it is written decides, whatever the time zone; what has no date is in no range."""
-        if self.type_code not in ("", summary.type_code):
-            return False
-        if self.since and summary.date[: len(self.since)] < self.since:
-            return False
-        if self.until and not "" < summary.date[: len(self.until)] <= self.until:
-            return False
-        if not self.author:
-            return True
-        named = words.fold(summary.author).split()
-        return all(any(name.startswith(word) for name in named) for word in words.fold(self.author).split())
-
-
-ANYTHING = Wanted()
-
-
 class Documents:
     """Documents by their id (32 hex characters)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.index = Index(store)
         self.listener: Listener | None = None
 
     def add(self, document_id: str, state: State, save: bytes, actor: bytes, now: int, *, epoch: int = 0) -> None:
@@ -114,7 +67,7 @@ class Documents:
                     (meta["source_id"], number),
                 )
             self._hold(number, state)
-            self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
+            self.index.put(place, state)
             if self.listener is not None:
                 self.listener.added(document_id)
 
@@ -135,8 +88,8 @@ class Documents:
             )
             self._store.run("UPDATE replica SET save = ? WHERE document = ?", (save, number))
             self._hold(number, state, known=True)
-            self._store.run("DELETE FROM search WHERE rowid = ?", (place,))
-            self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (moved, _words(state)))
+            self.index.drop(place)
+            self.index.put(moved, state)
 
     def record(
         self, document_id: str, epoch: int, change: Change, author: str, time: int, *, pushed: bool = False
@@ -297,24 +250,15 @@ class Documents:
         """Takes the document out of every table that names it. Only one that was never granted."""
         number, place = self._row(document_id, "number, place")
         with self._store.transaction():
-            self._store.run("DELETE FROM search WHERE rowid = ?", (place,))
+            self.index.drop(place)
             self._store.run("DELETE FROM change WHERE document = ?", (bytes.fromhex(document_id),))
             for table in ("holding", "source", "content", "replica", "replica_archive", "imported"):
                 self._store.run(f"DELETE FROM {table} WHERE document = ?", (number,))
             self._store.run("DELETE FROM document WHERE number = ?", (number,))
 
-    def forget_words(self) -> None:
-        """Rewrites the index: a removed row's words would otherwise stay in it, unfound, until it is next merged."""
-        self._store.run("INSERT INTO search (search) VALUES ('optimize')")
-
     def index_again(self) -> None:
         """The index of a vault that was made before the index held what is there now."""
-        with self._store.transaction():
-            self._store.run("INSERT INTO search (search) VALUES ('delete-all')")
-            for document_id, state in self.states():
-                (place,) = self._row(document_id, "place")
-                self._store.run("INSERT INTO search (rowid, words) VALUES (?, ?)", (place, _words(state)))
-            self._store.run("DELETE FROM meta WHERE key = 'index-again'")
+        self.index.again((self._row(document_id, "place")[0], state) for document_id, state in self.states())
 
     def exists(self, document_id: str) -> bool:
         return self._store.row("SELECT 1 FROM document WHERE id = ?", (_key(document_id),)) is not None
@@ -390,51 +334,23 @@ class Documents:
             wanted.append("place < ?")
             params.append(before)
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-        sql = f"SELECT {_SUMMARY} FROM document {where} ORDER BY place DESC LIMIT ?"
-        return [_summary(row) for row in self._store.rows(sql, (*params, limit))]
+        sql = f"SELECT {COLUMNS} FROM document {where} ORDER BY place DESC LIMIT ?"
+        return [summary_of(row) for row in self._store.rows(sql, (*params, limit))]
 
     def search(self, text: str, limit: int, wanted: Wanted = ANYTHING) -> list[tuple[Summary, str]]:
         """(summary, readable text) of the newest documents that hold every word and are as wanted."""
-        asked = words.narrowed(text, wanted.author, wanted.type_code)
-        if not asked and wanted == ANYTHING:
-            return []
-        found: list[Summary] = []
-        first, before = timeline.range_places(wanted.since, wanted.until)
-        while len(found) < limit:
-            page = self._matching(asked, first, before, limit)
-            found += [summary for summary in page if wanted.fits(summary)]
-            if len(page) < limit:
-                break
-            before = page[-1].place
-        return [(summary, readable(self.flat(summary.id))) for summary in found[:limit]]
-
-    def _matching(self, asked: str, first: int, before: int, limit: int) -> list[Summary]:
-        """Documents from a place up to another, newest first. The index's rowid is the place: nothing is sorted."""
-        params: list[Any] = [first, before]
-        if asked:
-            choice = (
-                "SELECT rowid AS place FROM search WHERE rowid >= ? AND rowid < ? AND search MATCH ?"
-                " ORDER BY rowid DESC LIMIT ?"
-            )
-            params.append(asked)
-        else:
-            choice = "SELECT place FROM document WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?"
-        rows = self._store.rows(
-            f"SELECT {_SUMMARY} FROM ({choice}) AS chosen JOIN document ON document.place = chosen.place"
-            " ORDER BY document.place DESC",
-            (*params, limit),
-        )
-        return [_summary(row) for row in rows]
+        found = self.index.search(text, limit, wanted)
+        return [(summary, readable(self.flat(summary.id))) for summary in found]
 
     def holding(self, kind: str) -> Iterator[tuple[Summary, State]]:
         """Every document with entries of this kind, newest first, with its state."""
         rows = self._store.rows(
-            f"SELECT {_SUMMARY}, content.state FROM holding JOIN document ON document.number = holding.document"
+            f"SELECT {COLUMNS}, content.state FROM holding JOIN document ON document.number = holding.document"
             " JOIN content ON content.document = document.number WHERE holding.kind = ? ORDER BY document.place DESC",
             (kind,),
         )
         for row in rows:
-            yield _summary(row), json.loads(row[-1])
+            yield summary_of(row), json.loads(row[-1])
 
     def states(self) -> Iterator[tuple[str, State]]:
         """Every document's state, a few at a time."""
@@ -480,28 +396,6 @@ def _hashes(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[at : at + 32] for at in range(0, len(joined), 32))
 
 
-def readable(state: State) -> str:
-    """What search looks through and cuts excerpts from."""
-    meta = state["meta"]
-    parts = [meta.get("title", ""), meta.get("author", "")]
-    for fields in state["entries"].values():
-        parts.append(" ".join(str(fields[name]) for name in _SEARCHED if fields.get(name)))
-    parts += [fields.get("name", "") for fields in state["attachments"].values()]
-    parts.append(meta.get("text", ""))
-    return "\n".join(part for part in parts if part)
-
-
-_SEARCHED = ("label", "substance", "code", "dose", "value", "unit", "reaction", "performer", "note", "author")
-
-
-def _words(state: State) -> str:
-    """Every word once: the index holds no places and no counts, so a repetition adds nothing but work."""
-    each = dict.fromkeys(readable(state).split())
-    meta = state["meta"]
-    facets = words.facets(meta.get("author", ""), meta.get("type_code", ""))
-    return " ".join(dict.fromkeys([*words.fold(" ".join(each)).split(), *facets.split()]))
-
-
 def _columns(state: State) -> tuple[str, ...]:
     meta = state["meta"]
     counts: dict[str, int] = {}
@@ -515,17 +409,6 @@ def _columns(state: State) -> tuple[str, ...]:
 
 
 _SHOWN = ("media_type", "size", "name")
-_NONE = dict.fromkeys(SECTION_ENTRY, 0)
-
-
-def _summary(row: Row) -> Summary:
-    place, key, *texts, counts, attachments, shared = row[:12]
-    files = attachments_of(json.loads(attachments)) if attachments != "{}" else ()
-    kind, title, type_code, class_code, date, author, confidentiality = texts
-    return Summary(
-        bytes(key).hex(), kind, title, type_code, class_code, date, author, confidentiality,
-        _NONE | json.loads(counts), files, bool(shared), place,
-    )  # fmt: skip
 
 
 def _clashes(conflicts: Sequence[Clash]) -> str:

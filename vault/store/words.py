@@ -19,16 +19,17 @@ _BREAKS = re.compile(r"[\W_]+")
 _VARIANTS: dict[str, str] = {}
 
 
+def folded(text: str) -> list[str]:
+    """The words of a text, each at least once."""
+    each = dict.fromkeys(text.split())
+    return " ".join([_known(word) if len(word) <= MAX_WORD else fold(word) for word in each]).split()
+
+
 def fold(text: str) -> str:
     """Lower case without accents or ligatures, words separated by one space."""
     if not text.isascii():
-        words = text.split(" ")
-        text = " ".join([word if word.isascii() else _plain(word) for word in words])
+        text = " ".join([word if word.isascii() else _unaccented(word) for word in text.split(" ")])
     return _BREAKS.sub(" ", text.lower()).strip()
-
-
-def _plain(word: str) -> str:
-    return _known(word) if len(word) <= MAX_WORD else _unaccented(word)
 
 
 def _unaccented(word: str) -> str:
@@ -36,7 +37,7 @@ def _unaccented(word: str) -> str:
     return "".join([letter for letter in text if not unicodedata.combining(letter)])
 
 
-_known = lru_cache(1 << 12)(_unaccented)  # one person's documents say the same words many times
+_known = lru_cache(1 << 14)(fold)  # one person's documents say the same words many times
 
 
 def query(words: str) -> str:
