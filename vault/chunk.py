@@ -29,6 +29,7 @@ MAX_DEPS = 64
 MAX_ACTORS = 256
 MAX_KEY = 64
 MAX_COUNTER = (1 << 53) - 1
+MAX_NUMBER = (1 << 32) - 1  # of an operation: Automerge counts them in 32 bits
 
 MAKE_MAP, PUT, DELETE = 0, 1, 3
 _ACCEPTED = frozenset((MAKE_MAP, PUT, DELETE))
@@ -104,7 +105,7 @@ def read_header(data: bytes, *, limit: int = MAX_CHUNK) -> Header:
         actors.append(other)
     if not 1 <= seq <= MAX_COUNTER:
         raise Malformed("the change's author or number is not acceptable")
-    if not 1 <= start <= MAX_COUNTER or len(set(deps)) != len(deps):
+    if not 1 <= start <= MAX_NUMBER or len(set(deps)) != len(deps):
         raise Malformed("the change's start or dependencies are not acceptable")
     columns = _columns(data, at)
     return Header(digest, actor, seq, start, deps, tuple(actors), columns, min(MAX_OPERATIONS, len(data)))
@@ -117,6 +118,8 @@ def read_operations(header: Header) -> list[Operation]:
     size = len(actions)
     if not _ACCEPTED.issuperset(actions):
         raise Malformed("the change holds an operation that is not accepted")
+    if header.start + size - 1 > MAX_NUMBER:
+        raise Malformed("the change's operations count higher than is accepted")
     _check_no_list(header.columns, size)
     keys = _filled(_runs(column(_KEY, b""), _key, size), size)
     if None in keys:
@@ -134,7 +137,7 @@ def read_operations(header: Header) -> list[Operation]:
 
 
 def _check_no_list(columns: Mapping[int, bytes], size: int) -> None:
-    """The columns of list elements are absent, or say of each operation that it is on none."""
+    """Every operation says that it inserts nothing; the other columns of list elements are absent, or null."""
     clean = _all_false(columns.get(_INSERT, b""), size)
     for specification, read in ((_KEY_ACTOR, _unsigned), (_KEY_COUNTER, _signed)):
         data = columns.get(specification)
@@ -267,7 +270,7 @@ def _filled(values: list[T | None], size: int) -> list[T | None]:
 
 def _all_false(data: bytes, size: int) -> bool:
     """A boolean column counts falses, then trues, and so on: all false is one count."""
-    return not data or _unsigned(data, 0) == (size, len(data))
+    return _unsigned(data, 0) == (size, len(data)) if data else not size
 
 
 def _values(meta: bytes, raw: bytes, size: int) -> list[Scalar]:
@@ -296,7 +299,9 @@ def _value(kind: int, data: bytes) -> Scalar:
 
 def _replaced(header: Header, size: int) -> list[tuple[OpId, ...]]:
     column = header.columns.get
-    counts = [count or 0 for count in _filled(_runs(column(_GROUP, b""), _unsigned, size), size)]
+    counts = [count for count in _runs(column(_GROUP, b""), _unsigned, size) if count is not None]
+    if len(counts) != size:
+        raise Malformed("the change does not say of each operation what it replaces")
     total = sum(counts)
     if total > header.most:
         raise Malformed("the change replaces more than is accepted")
@@ -314,6 +319,6 @@ def _replaced(header: Header, size: int) -> list[tuple[OpId, ...]]:
 
 
 def _identity(actor: int | None, counter: int | None, actors: tuple[bytes, ...]) -> OpId:
-    if actor is None or counter is None or actor >= len(actors) or not 1 <= counter <= MAX_COUNTER:
+    if actor is None or counter is None or actor >= len(actors) or not 1 <= counter <= MAX_NUMBER:
         raise Malformed("the change points at an operation that cannot be")
     return (counter, actors[actor])

@@ -15,7 +15,7 @@ from vault.encoding import Shape
 from vault.errors import CannotOpen, InputRefused, Malformed, NotFound, VerificationFailed
 from vault.hearing import Heard, Hearing
 from vault.operation import CHAIN, NEXT, decode_operation, encode_operation
-from vault.primitives import BoxKey, SigningKey, make_key, pad, seal_to, unpad
+from vault.primitives import KEY, BoxKey, SigningKey, make_key, pad, seal_to, unpad
 from vault.roster import (
     ROSTER,
     Device,
@@ -306,13 +306,9 @@ class Devices:
         return device != self._vault.device_id and any(device == one for one, _ in self._selves())
 
     def _selves(self) -> list[tuple[bytes, BoxKey]]:
-        """The device that this is, and the one that it was before a copy was put back."""
-        found = []
-        for which in ("", "-before"):
-            sign, box = self._vault.keyring.get(f"device-sign{which}"), self._vault.keyring.get(f"device-box{which}")
-            if sign is not None and box is not None:
-                found.append((derive_device_id(SigningKey.from_seed(sign).public), BoxKey.from_secret(box)))
-        return found
+        """The device that this is, and those that it was before copies were put back or kits used, newest first."""
+        boxes = [BoxKey.from_secret(secret) for secret in self._secrets("device-box")]
+        return [(derive_device_id(sign.public), box) for sign, box in zip(self._keys(), boxes, strict=True)]
 
     def _on_chain(self) -> bool:
         """Whether the channel that this device is in belongs to the chain that holds."""
@@ -414,7 +410,7 @@ class Devices:
             if rosters[at].signer in signs:
                 added += [one for one in rosters[at].devices if not rosters[at - 1].has(one.id)]
                 removed += [one.id for one in rosters[at - 1].devices if not rosters[at].has(one.id)]
-        return added, removed
+        return [one for one in added if one.id not in removed], removed
 
     def _do_again(self, roster: Roster, added: Iterable[Device], removed: Iterable[bytes]) -> None:
         key = self._key_in(roster)
@@ -496,7 +492,7 @@ class Devices:
         keyring, sign, box = self._vault.keyring, SigningKey.make(), BoxKey.make()
         self._journal.take_over(self._vault.device_id, derive_device_id(sign.public))
         for name in ("device-sign", "device-box"):
-            keyring.put(f"{name}-before", keyring.need(name))
+            keyring.put(f"{name}-before", b"".join(self._secrets(name)))
         keyring.put("device-sign", sign.seed)
         keyring.put("device-box", box.secret)
         return make_device(sign.public, box.public, self._now())
@@ -511,9 +507,12 @@ class Devices:
         return SigningKey.from_seed(self._vault.keyring.need("device-sign"))
 
     def _keys(self) -> list[SigningKey]:
-        """This device's key, and that of the device that it was."""
-        seeds = (self._vault.keyring.get(name) for name in ("device-sign", "device-sign-before"))
-        return [SigningKey.from_seed(seed) for seed in seeds if seed is not None]
+        """This device's key, and those of the devices that it was, newest first."""
+        return [SigningKey.from_seed(seed) for seed in self._secrets("device-sign")]
+
+    def _secrets(self, name: str) -> list[bytes]:
+        before = self._vault.keyring.get(f"{name}-before") or b""
+        return [self._vault.keyring.need(name), *(before[at : at + KEY] for at in range(0, len(before), KEY))]
 
     def _key_in(self, roster: Roster) -> SigningKey | None:
         signs = {device.sign for device in roster.devices}

@@ -165,10 +165,11 @@ class Live:
         self._hashes: set[bytes] = set()
         self._last: list[bytes] | None = []  # of a history in which each change knew the one before; else None
         self.operations = 0
+        self._top = 0  # the greatest number of an operation
         self._read: dict[bytes, Sequence[chunk.Operation]] = {}  # operations of the small changes that came to it
         for made in self._document.get_changes([]):
             self._count(made.hash, made.actor_id, made.seq, made.deps)
-            self.operations = max(self.operations, made.max_op)
+            self._top = self.operations = max(self.operations, made.max_op)
 
     def _count(self, name: bytes, actor: bytes, seq: int, deps: Sequence[bytes]) -> None:
         self._hashes.add(name)
@@ -179,8 +180,9 @@ class Live:
         """`merge`, of this replica."""
         known = tuple([claim.hash for claim in claims if claim.hash in self._hashes])
         fresh = [claim for claim in claims if claim.hash not in self._hashes] if known else claims
+        numbers = {}
         for claim in fresh:
-            read = _check_claim(claim, own, first=self._first)
+            numbers[claim.hash], read = _check_claim(claim, own, first=self._first)
             self.operations += len(read)
             if len(read) <= REMEMBERED:
                 self._read[claim.hash] = read
@@ -188,6 +190,9 @@ class Live:
         for claim in ready:
             if claim.seq != self._numbers.get(claim.actor, 0) + 1:
                 raise _refused(claim, "its number was used before or skips one")
+            if numbers[claim.hash][0] > self._top + 1:
+                raise _refused(claim, "its operations skip numbers")  # nobody could write after the greatest there is
+            self._top = max(self._top, numbers[claim.hash][1])
             self._count(*claim[:4])
         if len(self._hashes) > MAX_HISTORY:
             raise ForeignChange("this epoch holds as many changes as it may", limit=MAX_HISTORY)
@@ -201,8 +206,11 @@ class Live:
         return Merged(self._document.save(), state, found, names, known, missing, tuple([c.hash for c in waiting]))
 
 
-def _check_claim(claim: Change, own: bytes, *, first: bool) -> Sequence[chunk.Operation]:
-    """Its operations. The chunk is what the envelope says, and nothing but what Elpis writes."""
+def _check_claim(claim: Change, own: bytes, *, first: bool) -> tuple[tuple[int, int], Sequence[chunk.Operation]]:
+    """(the numbers of its first and last operation, its operations).
+
+    The chunk is what the envelope says, and nothing but what Elpis writes.
+    """
     try:
         header = chunk.read_header(claim.data, limit=MAX_FIRST if first else MAX_CHUNK)
         same = claim.hash == header.hash and claim.actor == header.actor and claim.seq == header.seq
@@ -213,7 +221,7 @@ def _check_claim(claim: Change, own: bytes, *, first: bool) -> Sequence[chunk.Op
         operations = chunk.read_operations(header)
         if not first and chunk.ROOT in [operation.target for operation in operations]:
             raise _refused(claim, "it rebuilds the document")
-        return operations
+        return (header.start, header.start + len(operations) - 1), operations
     except VerificationFailed as failure:
         raise _refused(claim, str(failure)) from failure
 

@@ -9,6 +9,7 @@ from typing import Any
 from spec.reader.refusal import Refused, malformed
 
 LARGEST = 2**53 - 1
+LAST = 2**32 - 1  # number of an operation
 # Columns by their specification: (object actor, object counter), (key actor, key counter, key), insert, action,
 # (value metadata, value), (number of replaced operations, their actors, their counters).
 COLUMNS = (0x01, 0x02, 0x11, 0x13, 0x15, 0x34, 0x42, 0x56, 0x57, 0x70, 0x71, 0x73)
@@ -85,7 +86,7 @@ def read_chunk(data: bytes, limit: int = 768 << 10) -> dict[str, Any]:
     if message:
         raise malformed("a message")
     actors = [actor] + [body.take(body.up_to(16)) for _ in range(body.up_to(256))]
-    if any(len(name) != 16 for name in actors) or not 1 <= seq <= LARGEST or not 1 <= start <= LARGEST:
+    if any(len(name) != 16 for name in actors) or not 1 <= seq <= LARGEST or not 1 <= start <= LAST:
         raise malformed("actor, number or start")
     if len(set(deps)) != len(deps):
         raise malformed("a dependency twice")
@@ -145,6 +146,8 @@ def read_operations(columns: dict[int, bytes], actors: list[bytes], start: int, 
 
     actions = runs(column(0x42), Bytes.unsigned, most)
     size = len(actions)
+    if start + size - 1 > LAST:
+        raise malformed("operations that count too high")
     in_list = [*runs(column(0x11), Bytes.unsigned, size), *runs(column(0x13), Bytes.signed, size)]
     if any(value is not None for value in in_list) or not all_false(column(0x34), size):
         raise malformed("an operation on a list")
@@ -165,7 +168,7 @@ def read_operations(columns: dict[int, bytes], actors: list[bytes], start: int, 
 
 def all_false(data: bytes, size: int) -> bool:
     count = Bytes(data)
-    return not data or (count.unsigned() == size and count.done())
+    return (count.unsigned() == size and count.done()) if data else size == 0
 
 
 def read_values(described: bytes, data: bytes, size: int) -> list[Any]:
@@ -197,7 +200,9 @@ def read_number(piece: bytes) -> int:
 
 
 def read_replaced(columns: dict[int, bytes], actors: list[bytes], size: int, most: int) -> list[list[Any]]:
-    counts = [count or 0 for count in whole(runs(columns.get(0x70, b""), Bytes.unsigned, size), size)]
+    counts = runs(columns.get(0x70, b""), Bytes.unsigned, size)
+    if len(counts) != size or None in counts:
+        raise malformed("an operation that does not say what it replaces")
     total = sum(counts)
     if total > most:
         raise malformed("too many replaced operations")
@@ -211,6 +216,6 @@ def read_replaced(columns: dict[int, bytes], actors: list[bytes], size: int, mos
 
 
 def pointer(actor: Any, counter: Any, actors: list[bytes]) -> list[Any]:
-    if actor is None or counter is None or actor >= len(actors) or not 1 <= counter <= LARGEST:
+    if actor is None or counter is None or actor >= len(actors) or not 1 <= counter <= LAST:
         raise malformed("an operation that points nowhere")
     return [counter, actors[actor]]

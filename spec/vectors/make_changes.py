@@ -122,7 +122,15 @@ def make() -> list[Vectors]:
     refused("other-actor-8", "another actor of 8 bytes", build(ONE, others=(DOCTOR[:8],)))
     refused("seq-0", "counts from zero", build(ONE, seq=0))
     refused("start-0", "operations that count from zero", build(ONE, start=0))
-    refused("start-over", "operations that count over 2^53", build(ONE, start=2**53))
+    valid("start-last", "the highest number that an operation may have", build(ONE, start=2**32 - 1))
+    refused("start-over", "operations that count over 2^32", build(ONE, start=2**32))
+    refused(
+        "start-runs-over",
+        "two operations of which the second counts over 2^32",
+        build(
+            {0x15: b"\x02\x01k", 0x34: b"\x02", 0x42: b"\x02\x01", 0x56: b"\x02\0", 0x70: b"\x02\0"}, start=2**32 - 1
+        ),
+    )
     refused("message", "a message", build(ONE, message=b"hello"))
     refused("behind", "bytes behind the columns", build(ONE, behind=b"\0"))
     refused("column-unknown", "an unknown column", one(x7F=b""))
@@ -140,6 +148,7 @@ def make() -> list[Vectors]:
     refused("action-increment", "adds to a counter: counters make the library panic", one(x42=b"\x01\x05"))
     refused("action-mark", "marks a text", one(x42=b"\x01\x07"))
     refused("insert", "inserts into a list", one(x34=b"\x00\x01"))
+    refused("insert-missing", "says of no operation whether it inserts", one(x34=b""))
     refused("list-element", "writes at a list's element", one(x13=b"\x01\x01"))
     refused("key-missing", "an operation without a key", one(x15=b"\x00\x01"))
     refused("key-empty", "an empty key", one(x15=b"\x7f\x00"))
@@ -164,6 +173,14 @@ def make() -> list[Vectors]:
         "replaces an operation of an actor that is not named",
         one(x70=b"\x01\x01", x71=b"\x01\x09", x73=b"\x01\x01"),
     )
+    refused("replaces-null", "null operations replaced", one(x70=b"\x00\x01"))
+    refused("replaces-missing", "does not say how many operations it replaces", one(x70=b""))
+    refused(
+        "replaces-over",
+        "replaces an operation over 2^32",
+        one(x70=b"\x01\x01", x71=b"\x01\x00", x73=b"\x01\x80\x80\x80\x80\x10"),
+    )
+    refused("object-over", "an object over 2^32", one(x01=b"\x01\x00", x02=b"\x01\x80\x80\x80\x80\x10"))
     refused("replaces-zero", "replaces operation zero", one(x70=b"\x01\x01", x71=b"\x01\x00", x73=b"\x01\x00"))
     refused("number-long", "a number that is not in its shortest form", one(x42=b"\x01\x81\x00"))
     refused("number-endless", "a number without an end", one(x42=b"\x01" + b"\x80" * 12))

@@ -39,7 +39,7 @@ def test_bombs_cost_a_worker_at_most() -> None:
 
 def test_without_the_strict_reading_the_worker_alone_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the reading lets through by mistake meets Automerge in there: panics, and gigabytes that are refused."""
-    code = "import vault.replica as r; r._check_claim = lambda *a, **k: (); from vault.merging import TASKS"
+    code = "import vault.replica as r; r._check_claim = lambda *a, **k: ((0, 0), ()); from vault.merging import TASKS"
     monkeypatch.setattr(quarantine, "_START", quarantine._START.replace("from vault.q", f"{code}; from vault.q"))
     tally = Tally()
     with Quarantine(seconds=1.0) as worker:

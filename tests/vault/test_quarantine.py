@@ -285,7 +285,7 @@ def test_the_worker_keeps_few_replicas_and_only_small_ones(monkeypatch: pytest.M
 
 def test_crdt_bomb_in_the_worker_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """The strict reading refuses bombs; should one pass it, the worker's limits hold. Here it is switched off."""
-    code = "import vault.replica as r; r._check_claim = lambda *a, **k: (); from vault.merging import TASKS"
+    code = "import vault.replica as r; r._check_claim = lambda *a, **k: ((0, 0), ()); from vault.merging import TASKS"
     save, one, _ = changes()
     import zlib
 

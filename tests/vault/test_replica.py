@@ -326,6 +326,22 @@ def test_equivocating_device_two_changes_under_one_number() -> None:
         merge(merge(save, [one]).save, [two])
 
 
+@pytest.mark.parametrize("start", [16, 2**31, 2**32 - 3])
+def test_nobody_can_use_up_the_numbers_of_operations(start: int) -> None:
+    """Operations are counted in 32 bits: after one near the end Automerge panics at the holder's next word."""
+    save, _ = base()
+    _, change = set_dose(save, DOCTOR, "one")
+    honest = chunk.read_header(change.data)
+    content = content_of(change.data)
+    at = content.index(DOCTOR) + 16  # its number, then the first operation's
+    assert (content[at], content[at + 1]) == (1, honest.start)
+    skipping = rebuilt(1, content[: at + 1] + replica._leb(start) + content[at + 2 :])
+    assert chunk.read_header(skipping).start == start
+    with pytest.raises(ForeignChange, match="skip numbers"):
+        merge(save, [claim_of(skipping, change)])
+    assert merge(save, [change]).applied == (change.hash,)
+
+
 def hostile(write: object) -> tuple[bytes, Change]:
     """A change made with Automerge itself, by a device that does not keep to the rules."""
     save, _ = base()
