@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vault.importers.cda_facts import read_act, read_allergy, read_condition, read_observation
+from vault.importers.cda_facts import read_act, read_allergy, read_condition, read_observation, read_plan
 from vault.importers.cda_treatments import read_treatment
 from vault.importers.cda_values import (
     V3,
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _IHE, _CCDA = "1.3.6.1.4.1.19376.1.5.3.1.4.", "2.16.840.1.113883.10.20.22.4."
 _CCD, _FR = "2.16.840.1.113883.10.20.1.", "1.2.250.1.213.1.1.3."
+_PREGNANCY = "2.16.840.1.113883.10.20.15.3.8"
+# Beside these, CCD has one template for every observation and one for every supply.
+_RESULTS = frozenset({"1.3.6.1.4.1.19376.1.3.1.6", _CCDA + "2", _FR + "80"})
+_DEVICES = frozenset({_CCDA + "50", _FR + "20"})
 # First match wins: an allergy carries the problem's template too, an immunization that of a medication activity.
 _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("allergy", "observation", frozenset({_IHE + "6", _CCDA + "7", _CCD + "18", _FR + "41"})),
@@ -34,14 +38,18 @@ _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("medication", "substanceAdministration",
      frozenset({_IHE + "7", _CCDA + "16", _CCD + "24", _FR + "42", _FR + "83"})),
     ("family_history", "observation", frozenset({_IHE + "13.3", _CCDA + "46", _CCD + "22", _FR + "51"})),
-    ("condition", "observation", frozenset({_IHE + "5", _CCDA + "4", _CCD + "28", _FR + "37"})),
+    ("condition", "observation",
+     frozenset({_IHE + "5", _CCDA + "4", _CCDA + "68", _CCDA + "73", _CCD + "28", _FR + "37"})),
     ("vital", "observation", frozenset({_IHE + "13.2", _CCDA + "27", _FR + "50"})),
-    ("result", "observation", frozenset({"1.3.6.1.4.1.19376.1.3.1.6", _CCDA + "2", _FR + "80"})),
-    ("social_history", "observation", frozenset({_IHE + "13.4", _IHE + "13.5", _CCDA + "38", _CCDA + "78", _CCDA + "85",
-                                                 _FR + "52", _FR + "53"})),
+    ("result", "observation", _RESULTS | {_CCD + "31"}),
+    ("social_history", "observation",
+     frozenset({_IHE + "13.4", _IHE + "13.5", _CCDA + "38", _CCDA + "78", _CCDA + "85", _CCDA + "200", _CCDA + "507",
+                _PREGNANCY, _CCD + "33", _FR + "52", _FR + "53"})),
     ("directive", "observation", frozenset({_IHE + "13.7", _CCDA + "48", _CCD + "17", _FR + "54"})),
     ("procedure", "", frozenset({_IHE + "19", _CCDA + "12", _CCDA + "13", _CCDA + "14", _CCD + "29"})),
-    ("device", "supply", frozenset({_CCDA + "50", _FR + "20"})),
+    ("device", "supply", _DEVICES | {_CCD + "34"}),
+    ("note", "observation", frozenset({_CCDA + "67", _CCDA + "69", _CCDA + "74"})),
+    ("plan", "", frozenset({_CCDA + "39", _CCDA + "40", _CCDA + "41", _CCDA + "44", _CCD + "25"})),
 )  # fmt: skip
 _BY_TEMPLATE = {template: place for place, (_, _, known) in reversed(list(enumerate(_KINDS))) for template in known}
 _STATEMENTS = frozenset(
@@ -51,6 +59,22 @@ _MEDICATION_SECTIONS = frozenset({
     "10160-0", "10183-2", "42346-7", "18610-6", "57828-6", "29549-3", "75311-1", "56445-0", "8658-9",
 })  # fmt: skip
 _RESULT_SECTIONS = frozenset({"30954-2"})
+_VACCINES, _VITALS, _EQUIPMENT = "11369-6", "8716-3", "46264-8"
+# What a statement without any known template is, by the section that it stands in: (element, kind).
+_BY_SECTION = {
+    "47519-4": ("procedure", "procedure"), "11450-4": ("observation", "condition"),
+    "11348-0": ("observation", "condition"), "46241-6": ("observation", "condition"),
+    "11535-2": ("observation", "condition"), "48765-2": ("observation", "allergy"), _VITALS: ("observation", "vital"),
+    _VACCINES: ("substanceAdministration", "immunization"), "29762-2": ("observation", "social_history"),
+    "10157-6": ("observation", "family_history"), "42348-3": ("observation", "directive"),
+    "47420-5": ("observation", "note"), "10190-7": ("observation", "note"),
+}  # fmt: skip
+# Codes of an observation whose value is a problem, not the answer to a question.
+_PROBLEM_TYPES = frozenset({
+    "ASSERTION", "55607006", "64572001", "282291009", "404684003", "409586006", "418799008", "29308-4", "75326-9",
+    "75323-6", "75325-1", "75318-6", "75319-4", "75321-0", "75317-8",
+})  # fmt: skip
+_WISHED = ("RQO", "INT", "GOL", "PRMS", "ARQ", "PRP")
 _MEASURED = frozenset({"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ", "MO"})
 _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
 
@@ -75,19 +99,68 @@ def kind_of(element: _Element) -> str | None:
     """Which kind of entry a statement is, None for everything that is part of another or not kept apart."""
     found = templates(element)
     tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-    for place in sorted({_BY_TEMPLATE[template] for template in found if template in _BY_TEMPLATE}):
-        kind, wanted, _ = _KINDS[place]
-        if tag == wanted or (not wanted and tag in ("procedure", "act", "observation")):
-            return None if kind == "condition" and element.get("moodCode") in ("RQO", "INT", "GOL", "PRMS") else kind
     section = _section_code(element)
+    known = sorted({_BY_TEMPLATE[template] for template in found if template in _BY_TEMPLATE})
+    for place in known:
+        kind, wanted, _ = _KINDS[place]
+        if tag == wanted or (not wanted and tag in ("procedure", "act", "observation", "encounter")):
+            return _told_by_place(element, kind, section)
     if tag == "substanceAdministration" and section in _MEDICATION_SECTIONS and find(element, "consumable") is not None:
         return "medication"
     if tag == "observation" and section in _RESULT_SECTIONS and (not found or found & _SIMPLE_OBSERVATION):
         # Coded findings of an examination (questionnaires of imaging) are notes; what is measured is a result.
         values = element.findall(V3 + "value")
-        measured = any(value.get(XSI_TYPE, "").rpartition(":")[2] in _MEASURED for value in values)
-        return ("result" if measured else "note") if values else None
-    return None
+        return ("result" if _measured(values) else "note") if values else None
+    return None if known else _kind_by_section(element, tag, section)
+
+
+def _told_by_place(element: _Element, kind: str, section: str) -> str | None:
+    """One template serves several purposes: mood and section tell which."""
+    wished = element.get("moodCode") in _WISHED
+    if kind == "condition" and wished:
+        return None
+    if kind == "immunization" and wished:
+        return "planned"
+    if section == _VACCINES and kind == "medication":
+        return "immunization"
+    if kind == "result" and section != "30954-2" and not templates(element) & _RESULTS:
+        # That of any observation: of what is measured, of an answer.
+        values = element.findall(V3 + "value")
+        return "vital" if section == _VITALS else "result" if _measured(values) else "note" if values else None
+    return None if kind == "device" and section != _EQUIPMENT and not templates(element) & _DEVICES else kind
+
+
+def _kind_by_section(element: _Element, tag: str, section: str) -> str | None:
+    """A statement of no known template that is itself what its section is about, not a detail of another."""
+    wanted, kind = _BY_SECTION.get(section, ("", ""))
+    if tag != wanted or element.get("moodCode", "EVN") != "EVN" or not _stands_alone(element):
+        return None
+    values = element.findall(V3 + "value")
+    if templates(element) and not (kind == "vital" and _measured(values)):
+        return None  # of a template that somebody knows: not for sure what the section is about
+    if tag == "observation" and not values:
+        return None
+    if kind in ("condition", "family_history"):
+        code = child(element, "code")
+        return kind if code is None or code.get("code", "ASSERTION") in _PROBLEM_TYPES else None
+    return kind if kind != "allergy" or child(element, "participant") is not None else None
+
+
+def _stands_alone(element: _Element) -> bool:
+    """Directly in an entry, or in the concern or battery that makes up one."""
+    link = element.getparent()
+    if link is None or link.tag == V3 + "entry":
+        return link is not None
+    holder = link.getparent()
+    around = None if holder is None else holder.getparent()
+    return (
+        holder is not None and around is not None and around.tag == V3 + "entry"
+        and holder.tag in (V3 + "act", V3 + "organizer") and not templates(holder) & _BY_TEMPLATE.keys()
+    )  # fmt: skip
+
+
+def _measured(values: list[_Element]) -> bool:
+    return any(value.get(XSI_TYPE, "").rpartition(":")[2] in _MEASURED for value in values)
 
 
 def _own_fact(element: _Element, kind: str) -> bool:
@@ -97,7 +170,7 @@ def _own_fact(element: _Element, kind: str) -> bool:
         link = element.getparent()
         inside = link.get("typeCode") if link is not None else None
         return inside not in ("RSON", "MFST") and not _within(element, "allergy")
-    return kind in ("result", "vital", "allergy", "note")
+    return kind in ("result", "vital", "allergy", "note", "device")
 
 
 def _within(element: _Element, kind: str) -> bool:
@@ -129,4 +202,5 @@ _READERS = {
     "family_history": read_condition,
     "procedure": read_act,
     "device": read_act,
+    "plan": read_plan,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vault.importers.cda_statement import is_negated, null_label, status_of
+from vault.importers.cda_statement import comments_of, is_negated, null_label, status_of
 from vault.importers.cda_values import (
     V3,
     Coded,
@@ -15,8 +15,10 @@ from vault.importers.cda_values import (
     interval,
     quantity,
     value_of,
+    value_of_ratio,
 )
 from vault.importers.reading import Builder, clean
+from vault.importers.rhythm import AS_NEEDED, event
 from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_cip
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ def read_treatment(element: _Element, kind: str, narrative: Narrative, out: Buil
     if kind == "immunization":
         fields |= _immunization_fields(element, material, narrative)
         fields["status"] = "completed" if status_of(element) == "unknown" else status_of(element)
-        fields["note"] = text if text != label else ""
+        reason = _reason_not_given(element, narrative) if fields["negated"] else ""
+        said = (reason, text if text != label else "", comments_of(element, narrative))
+        fields["note"] = " · ".join(dict.fromkeys(filter(None, said)))
     elif kind == "planned":
         kind, fields["note"] = "note", " · ".join(filter(None, ("planned", _dose(element, text, narrative)[0])))
     else:
@@ -55,7 +59,8 @@ def read_treatment(element: _Element, kind: str, narrative: Narrative, out: Buil
         fields["substance"] = _substance(material, concept, atc)
         fields["dose"], instructions = _dose(element, text if text != label else "", narrative)
         fields["status"] = _status(element)
-        fields["note"] = " · ".join(filter(None, (instructions, f"ATC {atc}" if atc and atc != concept.code else "")))
+        said = (instructions, comments_of(element, narrative), f"ATC {atc}" if atc and atc != concept.code else "")
+        fields["note"] = " · ".join(filter(None, said))
     out.add(kind, fields)
 
 
@@ -87,6 +92,13 @@ def _immunization_fields(element: _Element, material: _Element | None, narrative
     }
 
 
+def _reason_not_given(element: _Element, narrative: Narrative) -> str:
+    for link in element.findall(V3 + "entryRelationship"):
+        if link.get("typeCode") == "RSON" and (item := child(link, "observation")) is not None:
+            return coded(child(item, "code"), narrative).label
+    return ""
+
+
 def _treatment_times(element: _Element) -> tuple[str, str]:
     """The interval of treatment: the first effectiveTime that is not a frequency."""
     for time in element.findall(V3 + "effectiveTime"):
@@ -105,14 +117,38 @@ def _dose(element: _Element, text: str, narrative: Narrative) -> tuple[str, str]
         for act in link.findall(V3 + "act")
         if (code := child(act, "code")) is not None and code.get("code") in ("PINSTRUCT", "409073007")
     ]
-    measured = " ".join(filter(None, quantity(child(element, "doseQuantity"))))
-    for time in element.findall(V3 + "effectiveTime"):
-        period = " ".join(filter(None, quantity(find(time, "period"))))
-        if period:
-            measured = f"{measured} / {period}".strip(" /") if measured else f"/ {period}"
     written = text or next((item for item in instructions if item), "")
+    measured = _measured_dose(element, narrative, alone=not written)
     dose = " · ".join(dict.fromkeys(item for item in (written, measured) if item))
     return dose, " · ".join(item for item in dict.fromkeys(instructions) if item and item != written)
+
+
+def _measured_dose(element: _Element, narrative: Narrative, *, alone: bool) -> str:
+    """Quantity and period; where nothing was written also when, by what route, at most how much, if at all."""
+    amount = " ".join(filter(None, quantity(child(element, "doseQuantity"))))
+    times = element.findall(V3 + "effectiveTime")
+    periods = [found for time in times if (found := " ".join(filter(None, quantity(find(time, "period")))))]
+    if periods and (amount or alone):
+        amount = f"{amount} / {' / '.join(periods)}".strip()
+    if not alone:
+        return amount
+    events = [event(item.get("code", "")) for time in times if (item := find(time, "event")) is not None]
+    most = child(element, "maxDoseQuantity")
+    parts = [" ".join(filter(None, (amount, *events))), _condition(element, narrative)]
+    if most is not None and (highest := value_of_ratio(most)):
+        parts.append(f"max {highest}")
+    parts.append(coded(child(element, "routeCode"), narrative).label)
+    return " · ".join(filter(None, parts))
+
+
+def _condition(element: _Element, narrative: Narrative) -> str:
+    """ "As needed", with what for."""
+    if find(element, "precondition") is None:
+        return ""
+    value = find(element, "precondition/criterion/value")
+    what = value_of(value, narrative)[0] if value is not None else narrative.text(
+        find(element, "precondition/criterion/text"))  # fmt: skip
+    return f"{AS_NEEDED}: {what}" if what else AS_NEEDED
 
 
 def _atc(material: _Element | None, concept: Coded) -> str:

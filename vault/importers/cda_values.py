@@ -156,12 +156,20 @@ def value_of(element: _Element, narrative: Narrative) -> tuple[str, str]:
     if kind == "TS":
         return from_hl7(element.get("value")), ""
     if kind in ("RTO", "RTO_PQ_PQ"):
-        top, bottom = quantity(child(element, "numerator")), quantity(child(element, "denominator"))
-        return " / ".join(" ".join(filter(None, pair)) for pair in (top, bottom) if pair[0]), ""
+        return value_of_ratio(element), ""
     number, unit = quantity(element)
     if number:
         return number, unit
+    for other in element.findall(V3 + "translation"):  # a unit that the sender could not code
+        if number := clean(other.get("value")):
+            return number, _unit(other.get("unit")) or narrative.text(child(other, "originalText"))
     return narrative.text(element) or clean(element.get("code")), ""
+
+
+def value_of_ratio(element: _Element) -> str:
+    """An RTO as "4 / 1 d"."""
+    top, bottom = quantity(child(element, "numerator")), quantity(child(element, "denominator"))
+    return " / ".join(" ".join(filter(None, pair)) for pair in (top, bottom) if pair[0])
 
 
 def interval(element: _Element | None) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from vault.importers.fhir_types import (
     text_of,
     words,
 )
+from vault.importers.rhythm import AS_NEEDED, event
 from vault.terminology import ATC_SYSTEMS, antithrombotic, is_atc, substance_of_cip
 
 
@@ -147,11 +148,7 @@ def _one_dose(dosage: dict[str, Any]) -> str:
             text_of(repeat.get("periodUnit") or repeat.get("periodUnits")),
         )
         rhythm = f"{text_of(repeat.get('frequency'))} x / {period} {unit}"
-    needed = (
-        "si besoin (as needed)"
-        if dosage.get("asNeededBoolean") is True
-        else label_of(dosage.get("asNeededCodeableConcept"))
-    )
-    when = words(repeat.get("when"))
+    needed = AS_NEEDED if dosage.get("asNeededBoolean") is True else label_of(dosage.get("asNeededCodeableConcept"))
+    when = ", ".join(map(event, words(repeat.get("when")).split()))
     route = label_of(dosage.get("route"))
     return " · ".join(filter(None, (f"{amount} {rhythm}".strip(), when, needed, route)))

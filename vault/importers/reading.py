@@ -63,6 +63,7 @@ _NOTHING_CODES = frozenset(
         "NO-TREATMENT",
         "NO-VACCIN",
         "nilknown",
+        "66557003",
     }
 )
 
