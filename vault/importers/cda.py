@@ -14,6 +14,7 @@ from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
 from vault.importers import xml
 from vault.importers.cda_entries import read_body
+from vault.importers.cda_people import read_people
 from vault.importers.cda_values import V3, Narrative, child, find, interval, name_parts, readable
 from vault.importers.dates import from_hl7
 from vault.importers.reading import (
@@ -72,6 +73,7 @@ def read_document(root: _Element, data: bytes, name: str, repairs: tuple[str, ..
     narrative = Narrative(root)
     title = find(root, "title")
     text = _read_component(root, narrative, out)
+    read_people(root, narrative, out)
     document = Document(
         title="".join(title.itertext()) if title is not None else "",
         date=_date(root),

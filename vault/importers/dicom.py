@@ -169,6 +169,8 @@ def _check_claims(header: Dataset, data: bytes, out: Builder) -> None:
     syntax = _text(header.file_meta, "TransferSyntaxUID")
     plain = syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "")
     samples = _number(header, "SamplesPerPixel") or 1
+    if samples == 3 and _text(header, "PhotometricInterpretation") in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+        samples = 2  # two pixels share their colour
     claimed = rows * columns * frames * samples * max(bits, 1) // 8
     if plain and claimed > len(data) + 1024:
         out.warn(f"the header claims {columns} x {rows} pixels, more than the file holds: cut short or wrong")

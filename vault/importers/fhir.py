@@ -39,6 +39,7 @@ from vault.importers.fhir_parts import (
     subject_of,
     subject_of_patient,
 )
+from vault.importers.fhir_people import read_people
 from vault.importers.fhir_types import Resolver, Resource, items, label_of, narrative, text_of
 from vault.importers.fhir_versions import version_of
 from vault.importers.reading import Builder, clean, sha256
@@ -156,7 +157,7 @@ def _add_entries(parts: Parts, out: Builder, sections: dict[int, str], only: set
             continue
         if entry is not None:
             out.add(entry[0], entry[1])
-        elif kind not in _FRAME and not has_content(resource, parts.resolver):
+        elif not read_people(resource, out) and kind not in _FRAME and not has_content(resource, parts.resolver):
             out.not_understood(clean(kind, 60))
 
 
@@ -253,7 +254,7 @@ def _single(resource: Resource, data: bytes, name: str, media_type: str, warning
         out.warn(warning)
     out.attach(data, media_type, name)
     _add_entries(parts, out, {})
-    if resource["resourceType"] in _FRAME:
+    if resource["resourceType"] in _FRAME and not out.entries:
         out.not_understood(clean(resource["resourceType"], 60))
     entry = out.entries[0][1] if out.entries else {}
     document = Document(

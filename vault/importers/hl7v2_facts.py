@@ -6,21 +6,20 @@ from collections.abc import Iterator
 
 from vault.importers.dates import from_hl7
 from vault.importers.hl7v2_message import Message
-from vault.importers.reading import (
-    Builder,
-    clean_text,
-    says_nothing,
-)
+from vault.importers.people import People
+from vault.importers.reading import Builder, clean_text, person_name, says_nothing
 
 FLAGS = "MetaDMPMSS"
 _FLAG_NAMES = {"INVISIBLE_REP_LEGAUX": "INVISIBLE_REPRESENTANTS_LEGAUX"}
 _CONFIDENTIALITY = ("MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX")
+_STAFF = frozenset({"FVP", "FOT", "VAB", "EMR"})
 _NARRATIVE = frozenset({"TX", "FT"})
 
 
 def read_facts(message: Message, out: Builder) -> list[str]:
     """Entries of the segments that state facts; lines of narrative text."""
     lines: list[str] = []
+    people = People(french=_is_french(message))
     taken = ""
     for segment in message.segments:
         name = segment[0]
@@ -39,6 +38,8 @@ def read_facts(message: Message, out: Builder) -> list[str]:
             _allergy(message, segment, out)
         elif name == "DG1":
             _diagnosis(message, segment, out)
+        elif name == "NK1":
+            _contact(message, segment, people, out)
     return [clean_text(line) for line in lines if line]
 
 
@@ -123,6 +124,29 @@ def _diagnosis(message: Message, segment: tuple[str, ...], out: Builder) -> None
             "label": label or code, "code": code, "system": message.of(segment, 3, 3), "status": "unknown",
             "start": from_hl7(message.of(segment, 5)), "negated": says_nothing(label or code, code),
         })  # fmt: skip
+
+
+def _contact(message: Message, segment: tuple[str, ...], people: People, out: Builder) -> None:
+    """Next of kin. Registries of vaccinations put there who filled in the form: that is nobody of the patient's."""
+    code, label = message.of(segment, 3), message.of(segment, 3, 2)
+    kind, kind_label = message.of(segment, 7), message.of(segment, 7, 2)
+    if code in _STAFF:
+        return
+    names = next(iter(message.repetitions(segment, 2)), "")
+    name = person_name(message.part(names, 2), message.part(names, 1), message.part(names, 5))
+    role = people.role(label or ("" if people.knows(code) else code), *(() if label else (code,)), kind)
+    if kind_label and not people.knows(kind):
+        role = ", ".join(filter(None, (role, kind_label)))
+    numbers = [part for at in (5, 6) for part in message.repetitions(segment, at)]
+    reached = [message.part(part, 1) or message.part(part, 4) or message.part(part, 12) for part in numbers]
+    places = message.repetitions(segment, 4)[:1]
+    whole = [" ".join(filter(None, (message.part(place, at) for at in (1, 2, 5, 3, 4)))) for place in places]
+    people.add(out, name, role, [*reached, *whole], code, kind, ended=from_hl7(message.of(segment, 9)))
+
+
+def _is_french(message: Message) -> bool:
+    head = message.first("MSH")
+    return message.of(head, 17) == "FRA" or message.of(head, 19).upper().startswith("FR")
 
 
 def flags_of(message: Message) -> Iterator[tuple[str, str]]:

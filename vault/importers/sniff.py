@@ -12,7 +12,12 @@ _PICTURES = (
     (b"GIF89a", "image/gif"),
     (b"II*\0", "image/tiff"),
     (b"MM\0*", "image/tiff"),
+    (b"II+\0", "image/tiff"),
+    (b"MM\0+", "image/tiff"),
     (b"BM", "image/bmp"),
+)
+_BOXED = dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "image/heic") | dict.fromkeys(
+    (b"avif", b"avis"), "image/avif"
 )
 _HEAD = 8192
 
@@ -31,8 +36,8 @@ def format_of(data: bytes, name: str = "") -> str:
             return f"picture:{media_type}"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "picture:image/webp"
-    if head[4:12] in (b"ftypheic", b"ftypmif1", b"ftypheix"):
-        return "picture:image/heic"
+    if head[4:8] == b"ftyp" and head[8:12] in _BOXED:
+        return f"picture:{_BOXED[head[8:12]]}"
     return _text_format(data, head, name)
 
 
