@@ -14,7 +14,7 @@ from tests.conftest import PASSPHRASE
 from vault import Attachment, Document, Entry, Vault
 from vault.errors import InputRefused, NotFound, StorageFailed, VaultLocked
 from vault.record import sha256_of
-from vault.store import searching, timeline, words
+from vault.store import documents, searching, timeline, words
 from vault.store.connection import Store, schema_files
 
 KEY = bytes(range(32))
@@ -346,6 +346,39 @@ def test_late_changes_of_an_ended_epoch_stay_in_its_archive(vault: Vault) -> Non
     vault.add_entry(section, "medication", {"label": "x"})
     assert vault.documents.epoch(section) == 1
     assert vault.store.row("SELECT count(*), max(author), max(epoch) FROM change") == (1, vault.holder_name, 1)
+
+
+def test_a_replica_is_written_out_when_somebody_writes(vault: Vault) -> None:
+    """Until then it is the one change that makes the state, and the same one whenever it is asked for."""
+    from vault.replica import changes, flatten, make
+
+    def kept(document_id: str) -> tuple[bytes, bytes]:
+        (row,) = vault.store.rows(
+            "SELECT save, actor FROM replica JOIN document ON document = number WHERE id = ?",
+            (bytes.fromhex(document_id),),
+        )
+        return row
+
+    fields = {"label": "Amlodipine", "negated": True, "value": "œ"}
+    document = Document(title="Z", author="A", entries=(Entry("", "medication", fields),))
+    section, large = vault.add(document), vault.add(Document(title="Long", text="x" * documents.LATER))
+    save, actor = kept(section)
+    assert save == actor and len(kept(large)[0]) > documents.ACTOR
+    first = vault.documents.replica(section)
+    assert first.save == make(vault.documents.flat(section), actor)[0] == vault.documents.replica_save(section, 0)
+    assert flatten(first.save) == vault.documents.flat(section) and vault.untouched(section)
+    # A copy that was put back writes under another actor: what was told of the first change stays true.
+    vault.store.run("UPDATE replica SET actor = ?", (b"P" * 16,))
+    assert vault.documents.replica(section) == documents.Replica(first.save, 0, b"P" * 16)
+    vault.amend(section, {"title": "Y"})
+    assert changes(vault.documents.replica(section).save)[0] == changes(first.save)[0]
+    assert kept(section)[0] == vault.documents.replica(section).save
+
+    other = vault.add(document)
+    before = vault.documents.replica(other).save
+    edition, _ = make(vault.documents.flat(other), b"E" * 16)
+    vault.documents.start_epoch(other, edition, b"E" * 16)
+    assert vault.documents.archived(other) == [(0, before)]
 
 
 def test_a_part_of_a_transaction_fails_alone(vault: Vault) -> None:

@@ -103,8 +103,7 @@ def _read_component(root: _Element, narrative: Narrative, out: Builder) -> str:
     body = find(root, "component/structuredBody")
     lines: list[str] = []
     if body is not None:
-        read_body(body, narrative, out)
-        for section in body.iter(V3 + "section"):
+        for section in read_body(body, narrative, out):
             lines += _section_text(section)
     for media in root.iter(V3 + "observationMedia"):
         _embedded(child(media, "value"), _media_name(media), out)

@@ -7,6 +7,7 @@ are negated.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vault.importers.cda_facts import read_act, read_allergy, read_condition, read_observation, read_plan
@@ -16,6 +17,7 @@ from vault.importers.cda_values import (
     XSI_TYPE,
     Narrative,
     child,
+    children,
     find,
     templates,
 )
@@ -55,6 +57,7 @@ _BY_TEMPLATE = {template: place for place, (_, _, known) in reversed(list(enumer
 _STATEMENTS = frozenset(
     V3 + tag for tag in ("observation", "substanceAdministration", "supply", "procedure", "act", "encounter")
 )
+_PARTS = tuple(V3 + tag for tag in ("section", "entry", "text"))
 _MEDICATION_SECTIONS = frozenset({
     "10160-0", "10183-2", "42346-7", "18610-6", "57828-6", "29549-3", "75311-1", "56445-0", "8658-9",
 })  # fmt: skip
@@ -79,28 +82,43 @@ _MEASURED = frozenset({"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ", "MO"})
 _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
 
 
-def read_body(body: _Element, narrative: Narrative, out: Builder) -> None:
-    """Adds every entry of the structured body to `out`, in document order."""
+def read_body(body: _Element, narrative: Narrative, out: Builder) -> list[_Element]:
+    """Adds every entry of the structured body to `out`, in document order. Its sections, for their text."""
+    statements, parts = _walk(body)
+    narrative.narratives = parts["text"]
     taken: set[_Element] = set()
     entries: set[_Element] = set()
-    for element in body.iter(*_STATEMENTS):
-        kind = kind_of(element)
+    for element, tag in statements:
+        kind = kind_of(element, tag)
         if kind is None:
             continue
-        if any(ancestor in taken for ancestor in element.iterancestors(*_STATEMENTS)) and not _own_fact(element, kind):
+        if not taken.isdisjoint(element.iterancestors()) and not _own_fact(element, kind):
             continue
         taken.add(element)
         entries.update(element.iterancestors(V3 + "entry"))
         _READERS.get(kind, read_observation)(element, kind, narrative, out)
-    _count_the_rest(body, entries, out)
+    _count_the_rest((entry for entry in parts["entry"] if entry not in entries), out)
+    return parts["section"]
 
 
-def kind_of(element: _Element) -> str | None:
+def _walk(body: _Element) -> tuple[list[tuple[_Element, str]], dict[str, list[_Element]]]:
+    """(statements with their tag, sections, entries and texts by tag), in document order: a tree is walked once."""
+    statements: list[tuple[_Element, str]] = []
+    parts: dict[str, list[_Element]] = {"section": [], "entry": [], "text": []}
+    for element in body.iter(*_STATEMENTS, *_PARTS):
+        tag = str(element.tag)[len(V3) :]
+        if (found := parts.get(tag)) is not None:
+            found.append(element)
+        else:
+            statements.append((element, tag))
+    return statements, parts
+
+
+def kind_of(element: _Element, tag: str) -> str | None:
     """Which kind of entry a statement is, None for everything that is part of another or not kept apart."""
     found = templates(element)
-    tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
     section = _section_code(element)
-    known = sorted({_BY_TEMPLATE[template] for template in found if template in _BY_TEMPLATE})
+    known = sorted([_BY_TEMPLATE[template] for template in found if template in _BY_TEMPLATE])
     for place in known:
         kind, wanted, _ = _KINDS[place]
         if tag == wanted or (not wanted and tag in ("procedure", "act", "observation", "encounter")):
@@ -109,7 +127,7 @@ def kind_of(element: _Element) -> str | None:
         return "medication"
     if tag == "observation" and section in _RESULT_SECTIONS and (not found or found & _SIMPLE_OBSERVATION):
         # Coded findings of an examination (questionnaires of imaging) are notes; what is measured is a result.
-        values = element.findall(V3 + "value")
+        values = list(children(element, "value"))
         return ("result" if _measured(values) else "note") if values else None
     return None if known else _kind_by_section(element, tag, section)
 
@@ -125,7 +143,7 @@ def _told_by_place(element: _Element, kind: str, section: str) -> str | None:
         return "immunization"
     if kind == "result" and section != "30954-2" and not templates(element) & _RESULTS:
         # That of any observation: of what is measured, of an answer.
-        values = element.findall(V3 + "value")
+        values = list(children(element, "value"))
         return "vital" if section == _VITALS else "result" if _measured(values) else "note" if values else None
     return None if kind == "device" and section != _EQUIPMENT and not templates(element) & _DEVICES else kind
 
@@ -135,7 +153,7 @@ def _kind_by_section(element: _Element, tag: str, section: str) -> str | None:
     wanted, kind = _BY_SECTION.get(section, ("", ""))
     if tag != wanted or element.get("moodCode", "EVN") != "EVN" or not _stands_alone(element):
         return None
-    values = element.findall(V3 + "value")
+    values = list(children(element, "value"))
     if templates(element) and not (kind == "vital" and _measured(values)):
         return None  # of a template that somebody knows: not for sure what the section is about
     if tag == "observation" and not values:
@@ -174,7 +192,7 @@ def _own_fact(element: _Element, kind: str) -> bool:
 
 
 def _within(element: _Element, kind: str) -> bool:
-    return any(kind_of(ancestor) == kind for ancestor in element.iterancestors(V3 + "observation"))
+    return any(kind_of(ancestor, "observation") == kind for ancestor in element.iterancestors(V3 + "observation"))
 
 
 def _section_code(element: _Element) -> str:
@@ -183,14 +201,16 @@ def _section_code(element: _Element) -> str:
     return "" if code is None else code.get("code", "")
 
 
-def _count_the_rest(body: _Element, read: set[_Element], out: Builder) -> None:
+def _count_the_rest(entries: Iterable[_Element], out: Builder) -> None:
     """Statements that gave no entry stay in the narrative and in the original file: say how many."""
-    for entry in body.iter(V3 + "entry"):
-        if entry not in read:
-            section = entry.getparent()
+    names: dict[_Element | None, str] = {}
+    for entry in entries:
+        section = entry.getparent()
+        if section not in names:
             title = child(section, "title") if section is not None else None
-            name = clean("".join(title.itertext()), 80) if title is not None else ""
-            out.not_understood(f"entry of section '{name or _section_code(entry[0]) if len(entry) else name}'")
+            names[section] = clean("".join(title.itertext()), 80) if title is not None else ""
+        name = names[section]
+        out.not_understood(f"entry of section '{name or _section_code(entry[0]) if len(entry) else name}'")
 
 
 _READERS = {

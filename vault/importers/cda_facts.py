@@ -18,6 +18,7 @@ from vault.importers.cda_values import (
     Coded,
     Narrative,
     child,
+    children,
     coded,
     find,
     interval,
@@ -148,7 +149,7 @@ def _relative(element: _Element, narrative: Narrative) -> str:
     if not who.label and not who.code:
         who = coded(find(element, "subject/relatedSubject/code"), narrative)
     told = [who.label or who.code]
-    for link in element.findall(V3 + "entryRelationship"):
+    for link in children(element, "entryRelationship"):
         item = child(link, "observation")
         if item is None:
             continue
@@ -171,13 +172,13 @@ def _product_label(administration: _Element, narrative: Narrative) -> str:
 
 def read_observation(element: _Element, kind: str, narrative: Narrative, out: Builder) -> None:
     concept = coded(child(element, "code"), narrative)
-    values = [value_of(item, narrative) for item in element.findall(V3 + "value")]
+    values = [value_of(item, narrative) for item in children(element, "value")]
     values = [pair for pair in values if pair[0]]
     units = {unit for _, unit in values}
     start, end = interval(child(element, "effectiveTime"))
     text = narrative.text(child(element, "text"))
     interpretation = [
-        item.get("code") or item.get("displayName") or "" for item in element.findall(V3 + "interpretationCode")
+        item.get("code") or item.get("displayName") or "" for item in children(element, "interpretationCode")
     ]
     label = concept.label or text or concept.code
     value = "; ".join(value if len(units) < 2 else f"{value} {unit}".strip() for value, unit in values)
@@ -202,7 +203,7 @@ def _said(label: str, values: list[tuple[str, str]]) -> set[str]:
 
 def _range(element: _Element, narrative: Narrative) -> str:
     found = []
-    for item in element.findall(f"{V3}referenceRange/{V3}observationRange"):
+    for item in (span for part in children(element, "referenceRange") for span in children(part, "observationRange")):
         written = narrative.text(child(item, "text"))
         value = child(item, "value")
         measured = " ".join(filter(None, value_of(value, narrative))) if value is not None else ""

@@ -10,6 +10,7 @@ from vault.importers.cda_values import (
     Coded,
     Narrative,
     child,
+    children,
     coded,
     find,
     interval,
@@ -93,7 +94,7 @@ def _immunization_fields(element: _Element, material: _Element | None, narrative
 
 
 def _reason_not_given(element: _Element, narrative: Narrative) -> str:
-    for link in element.findall(V3 + "entryRelationship"):
+    for link in children(element, "entryRelationship"):
         if link.get("typeCode") == "RSON" and (item := child(link, "observation")) is not None:
             return coded(child(item, "code"), narrative).label
     return ""
@@ -101,7 +102,7 @@ def _reason_not_given(element: _Element, narrative: Narrative) -> str:
 
 def _treatment_times(element: _Element) -> tuple[str, str]:
     """The interval of treatment: the first effectiveTime that is not a frequency."""
-    for time in element.findall(V3 + "effectiveTime"):
+    for time in children(element, "effectiveTime"):
         start, end = interval(time)
         if start or end:
             return start, end
@@ -113,8 +114,8 @@ def _dose(element: _Element, text: str, narrative: Narrative) -> tuple[str, str]
     text = "" if text in ("-", "—") else text
     instructions = [
         narrative.text(child(act, "text"))
-        for link in element.findall(V3 + "entryRelationship")
-        for act in link.findall(V3 + "act")
+        for link in children(element, "entryRelationship")
+        for act in children(link, "act")
         if (code := child(act, "code")) is not None and code.get("code") in ("PINSTRUCT", "409073007")
     ]
     written = text or next((item for item in instructions if item), "")
@@ -126,7 +127,7 @@ def _dose(element: _Element, text: str, narrative: Narrative) -> tuple[str, str]
 def _measured_dose(element: _Element, narrative: Narrative, *, alone: bool) -> str:
     """Quantity and period; where nothing was written also when, by what route, at most how much, if at all."""
     amount = " ".join(filter(None, quantity(child(element, "doseQuantity"))))
-    times = element.findall(V3 + "effectiveTime")
+    times = list(children(element, "effectiveTime"))
     periods = [found for time in times if (found := " ".join(filter(None, quantity(find(time, "period")))))]
     if periods and (amount or alone):
         amount = f"{amount} / {' / '.join(periods)}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ class Narrative:
     """What the ids of the human-readable part, the `text` of sections, stand for; made on first use."""
 
     def __init__(self, root: _Element) -> None:
-        self._root = root
+        self.narratives: Iterable[_Element] = root.iter(V3 + "text")
         self._texts: dict[str, _Element] | None = None
 
     def text(self, element: _Element | None) -> str:
@@ -74,8 +75,8 @@ class Narrative:
 
     def of_reference(self, value: str) -> str:
         if self._texts is None:
-            narratives = (item for text in self._root.iter(V3 + "text") for item in text.iter("*"))
-            self._texts = {name: item for item in narratives if (name := item.get("ID")) is not None}
+            items = (item for text in self.narratives for item in text.iter("*"))
+            self._texts = {name: item for item in items if (name := item.get("ID")) is not None}
         target = self._texts.get(value.strip().removeprefix("#"))
         return clean(readable(target).replace("\n", " ")) if target is not None else ""
 
@@ -96,9 +97,9 @@ def _collect(element: _Element, parts: list[str]) -> None:
     text = element.text
     if text and not text.isspace():
         parts.append(_one_line(text))
-    for child in element:
-        _collect(child, parts)
-        tail = child.tail
+    for item in element:
+        _collect(item, parts)
+        tail = item.tail
         if tail and not tail.isspace():
             parts.append(_one_line(tail))
 
@@ -106,8 +107,8 @@ def _collect(element: _Element, parts: list[str]) -> None:
 def _one_line(text: str) -> str:
     """White space as one blank, also at both ends."""
     words = " ".join(text.split())
-    if not words:
-        return ""
+    if len(words) == len(text):
+        return words
     return f"{' ' if text[0].isspace() else ''}{words}{' ' if text[-1].isspace() else ''}"
 
 
@@ -117,7 +118,7 @@ def coded(element: _Element | None, narrative: Narrative) -> Coded:
         return Coded()
     others = tuple(
         (clean(item.get("code")), clean(item.get("codeSystem")), clean(item.get("displayName")))
-        for item in element.findall(V3 + "translation")
+        for item in children(element, "translation")
     )
     label = clean(element.get("displayName")) or narrative.text(child(element, "originalText"))
     label = label or next((name for _, _, name in others if name), "")
@@ -160,7 +161,7 @@ def value_of(element: _Element, narrative: Narrative) -> tuple[str, str]:
     number, unit = quantity(element)
     if number:
         return number, unit
-    for other in element.findall(V3 + "translation"):  # a unit that the sender could not code
+    for other in children(element, "translation"):  # a unit that the sender could not code
         if number := clean(other.get("value")):
             return number, _unit(other.get("unit")) or narrative.text(child(other, "originalText"))
     return narrative.text(element) or clean(element.get("code")), ""
@@ -190,7 +191,7 @@ def name_parts(name: _Element | None) -> tuple[str, str, str]:
     if name is None:
         return "", "", ""
     parts = {
-        kind: " ".join(clean(item.text) for item in name.findall(V3 + kind)) for kind in ("prefix", "given", "family")
+        kind: " ".join(clean(item.text) for item in children(name, kind)) for kind in ("prefix", "given", "family")
     }
     if not parts["family"] and not parts["given"]:
         parts["family"] = clean("".join(name.itertext()))
@@ -204,7 +205,10 @@ def find(element: _Element | None, path: str) -> _Element | None:
     step, _, rest = path.partition("/")
     if not rest:
         return child(element, step)
-    return next((found for item in element.iterchildren(V3 + step) if (found := find(item, rest)) is not None), None)
+    for item in element.iterchildren(V3 + step):
+        if (found := find(item, rest)) is not None:
+            return found
+    return None
 
 
 def child(element: _Element, name: str) -> _Element | None:
@@ -212,8 +216,14 @@ def child(element: _Element, name: str) -> _Element | None:
     return next(element.iterchildren(V3 + name), None)
 
 
+def children(element: _Element, name: str) -> Iterator[_Element]:
+    """Every child of this name."""
+    found: Iterator[_Element] = element.iterchildren(V3 + name)
+    return found
+
+
 def templates(element: _Element) -> frozenset[str]:
-    return frozenset(item.get("root", "") for item in element.findall(V3 + "templateId"))
+    return frozenset([item.get("root", "") for item in children(element, "templateId")])
 
 
 def _unit(unit: str | None) -> str:

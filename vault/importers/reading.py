@@ -17,6 +17,7 @@ MAX_FIELD = 20_000
 MAX_TEXT = 4_000_000
 MAX_WARNINGS = 50
 MEMORY = 1 << 12  # labels that are remembered: a record says the same few many times
+_FIELDS = frozenset(ENTRY_FIELDS)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _SPACES = re.compile(r"[ \t\u00a0]*\s[ \t\u00a0]*")
 # A whole label that says "nothing" in French or English: such an entry is kept, as negated, never as a fact.
@@ -70,7 +71,7 @@ _NOTHING_CODES = frozenset(
 
 def clean(value: object, limit: int = MAX_FIELD) -> str:
     """Text on one line without control characters or direction overrides."""
-    if value is None:
+    if value is None or value == "":
         return ""
     if isinstance(value, str) and len(value) <= limit and value.isprintable():
         # Printable text has no control characters and no white space but the plain one: nearly every value.
@@ -163,9 +164,11 @@ class Builder:
     def add(self, kind: str, fields: dict[str, Value | object]) -> None:
         """One entry; empty fields are left out, unknown ones are a mistake of the importer."""
         kept: dict[str, Value] = {}
+        if not fields.keys() <= _FIELDS:
+            raise KeyError(*fields.keys() - _FIELDS)
         for name, value in fields.items():
-            if name not in ENTRY_FIELDS:
-                raise KeyError(name)
+            if value is None or value == "":
+                continue
             if name == "negated":
                 if value:
                     kept[name] = True

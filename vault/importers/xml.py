@@ -22,7 +22,7 @@ MAX_DEPTH = 200
 _HUGE = 7_000_000
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _DECLARED = re.compile(rb"^[\s\xef\xbb\xbf]*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+)")
-_ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
+_ENTITY = re.compile(rb"<!(?i:ENTITY)")
 _STRAY = re.compile(r"<(?![A-Za-z_/!?:])")
 _AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)([A-Za-z][A-Za-z0-9]{1,31};)?")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -39,7 +39,7 @@ def parse(data: bytes) -> tuple[_Element, tuple[str, ...]]:
     if b"<!" in packed and _ENTITY.search(packed):
         raise InputRefused("XML with entity declarations is not read", hint="Such files can make a reader hang.")
     packed = _without_doctype(packed)
-    if packed.count(b"<") > 2 * MAX_ELEMENTS:
+    if len(packed) > 2 * MAX_ELEMENTS and packed.count(b"<") > 2 * MAX_ELEMENTS:
         raise InputRefused("XML with too many elements", limit=MAX_ELEMENTS)
     try:
         root = etree.fromstring(packed, _parser(len(packed), recover=False))

@@ -36,6 +36,10 @@ class Listener(Protocol):
     def changed(self, document_id: str, epoch: int, change: Change, author: str, time: int, *, own: bool) -> None: ...
 
 
+ACTOR = 16  # bytes; a replica of that length is not written out yet: the actor of the change that makes the state
+LATER = 1 << 19  # characters of a state whose first change is within its limits for certain
+
+
 class Documents:
     """Documents by their id (32 hex characters)."""
 
@@ -44,9 +48,17 @@ class Documents:
         self.index = Index(store)
         self.listener: Listener | None = None
 
-    def add(self, document_id: str, state: State, save: bytes, actor: bytes, now: int, *, epoch: int = 0) -> None:
-        """A new document; at epoch 0 unless it comes from another device."""
-        key = bytes.fromhex(document_id)
+    def add(
+        self, document_id: str, state: State, save: bytes | None, actor: bytes, now: int, *, epoch: int = 0
+    ) -> None:
+        """A new document; at epoch 0 unless it comes from another device.
+
+        Without a `save`, its replica is the one change that makes the state, written out when somebody first asks for
+        it: most documents of a life are never written into. The state was checked.
+        """
+        key, text = bytes.fromhex(document_id), _json(state)
+        if save is None:
+            save = actor if len(text) <= LATER and self.listener is None else _written_out(state, actor)
         with self._store.transaction():
             meta = state["meta"]
             place = self._free_place(meta.get("date", ""), now)
@@ -55,9 +67,7 @@ class Documents:
                 " counts, attachments, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (key, place, *_columns(state), now),
             )
-            self._store.run(
-                "INSERT INTO content (document, state, conflicts) VALUES (?, ?, '[]')", (number, _json(state))
-            )
+            self._store.run("INSERT INTO content (document, state, conflicts) VALUES (?, ?, '[]')", (number, text))
             self._store.run(
                 "INSERT INTO replica (document, epoch, actor, save) VALUES (?, ?, ?, ?)", (number, epoch, actor, save)
             )
@@ -173,12 +183,12 @@ class Documents:
         """A fresh replica takes the old one's place; the old one stays in the archive. The new epoch's number: the
         next one, unless `to` is given."""
         with self._store.transaction():
-            number, epoch = self._row(document_id, "number, epoch", join="JOIN replica ON replica.document = number")
-            following = epoch + 1 if to is None else to
+            (number,) = self._row(document_id, "number")
+            ended = self.replica(document_id)
+            following = ended.epoch + 1 if to is None else to
             self._store.run(
-                "INSERT INTO replica_archive (document, epoch, actor, save)"
-                " SELECT document, epoch, actor, save FROM replica WHERE document = ?",
-                (number,),
+                "INSERT INTO replica_archive (document, epoch, actor, save) VALUES (?, ?, ?, ?)",
+                (number, ended.epoch, ended.actor, ended.save),
             )
             self._store.run(
                 "UPDATE replica SET epoch = ?, actor = ?, save = ? WHERE document = ?",
@@ -186,7 +196,7 @@ class Documents:
             )
             # The edition holds one side of each conflict: the others stay in the archived replica.
             self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ?", (number,))
-            return int(following)
+            return following
 
     def renumber(self, document_id: str, epoch: int, to: int) -> None:
         """Another number for an epoch, before another one takes its place."""
@@ -287,10 +297,13 @@ class Documents:
         return (str(row[0]), int(row[1])) if row else ("", 0)
 
     def replica(self, document_id: str) -> Replica:
-        save, epoch, actor = self._row(
-            document_id, "save, epoch, actor", join="JOIN replica ON replica.document = number"
+        save, epoch, actor, text = self._row(
+            document_id,
+            f"save, epoch, actor, CASE length(save) WHEN {ACTOR} THEN state END",
+            join="JOIN replica ON replica.document = number JOIN content ON content.document = number",
         )
-        return Replica(bytes(save), int(epoch), bytes(actor))
+        made = bytes(save) if text is None else _written_out(json.loads(text), bytes(save))
+        return Replica(made, int(epoch), bytes(actor))
 
     def find(self, prefix: str) -> str:
         """The one document whose id begins so; NotFound for none or several."""
@@ -383,6 +396,12 @@ class Documents:
         kinds = {fields["kind"] for fields in state["entries"].values()}
         for kind in kinds:
             self._store.run("INSERT INTO holding (kind, document) VALUES (?, ?)", (kind, number))
+
+
+def _written_out(state: State, actor: bytes) -> bytes:
+    from vault.replica import make
+
+    return make(state, actor, checked=True)[0]
 
 
 def _key(document_id: str) -> bytes:

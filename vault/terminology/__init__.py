@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 # Code systems (OID or URI) under which an ATC code, a French pack (CIP) or a French medicine (CIS) travels.
 ATC_SYSTEMS = frozenset({
@@ -174,7 +174,7 @@ def _rows(name: str) -> Iterator[dict[str, str]]:
 
 @cache
 def _file(name: str) -> bytes:
-    return (files("vault.terminology") / "data" / name).read_bytes()
+    return (Path(__file__).parent / "data" / name).read_bytes()
 
 
 def _medicine(code: str) -> tuple[str, str]:
