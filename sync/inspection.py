@@ -143,6 +143,7 @@ def _opening(data: bytes) -> Found:
         Field("grant", "bytes", 32),
         Field("counter", "number", 8, shown=str(read.counter)),
         Field("fresh", "bytes", 32),
+        *([Field("hash of the ML-KEM key", "bytes", 32)] if read.kem_hash else []),
         Field("tags", "list", 16 * len(read.tags), shown=str(len(read.tags))),
         Field("statement, sealed", "bytes", len(read.statement)),
         Field("signature", "bytes", 64),

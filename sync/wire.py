@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 SUITE = 1
+HYBRID = 2
 BASE = "/v1"
 
 ADDRESS = 32
@@ -24,6 +25,7 @@ HASH = 32
 HALF = 32
 TAG = 16
 SIGNATURE = 64
+KEM = 1_184
 
 MESSAGE_BYTES = 1 << 20
 MAILBOX_MESSAGES = 100_000
@@ -69,7 +71,8 @@ Verify = Callable[[bytes, str, bytes, bytes], None]
 _CHECKPOINT = struct.Struct(">BB32sQ32sQ64s")
 _RECEIPT = struct.Struct(">BB32sQ64s")
 _FRAME = struct.Struct(">QQI")
-_OPENING = struct.Struct(">B32sQ32sB")
+# suite | grant | counter | fresh | in suite 2 the hash of the ML-KEM key | number of tags
+_OPENINGS = {SUITE: struct.Struct(">B32sQ32sB"), HYBRID: struct.Struct(">B32sQ32s32sB")}
 _FREED = 0xFFFF_FFFF
 CHECKPOINT_BYTES = _CHECKPOINT.size
 RECEIPT_BYTES = _RECEIPT.size
@@ -278,11 +281,12 @@ def _frames(view: memoryview) -> Iterator[Message]:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A reader's request for the relay's half of some documents of one grant."""
+    """A reader's request for the relay's half of some documents of one grant; `kem_hash` in suite 2 alone."""
 
     grant: bytes
     counter: int
     fresh: bytes
+    kem_hash: bytes | None
     tags: tuple[bytes, ...]
     statement: bytes
     signature: bytes
@@ -291,20 +295,36 @@ class Opening:
     @classmethod
     def decode(cls, data: bytes) -> Opening:
         """The fields, with lengths checked and the signature not yet."""
-        if len(data) < _OPENING.size:
-            raise WireError("truncated opening")
-        suite, grant, counter, fresh, count = _OPENING.unpack_from(data)
-        if suite != SUITE or counter > MAX_INT or not 1 <= count <= OPENING_TAGS:
-            raise WireError("not an opening of this suite")
-        end = _OPENING.size + count * TAG
+        layout = _OPENINGS.get(data[0]) if data else None
+        if layout is None or len(data) < layout.size:
+            raise WireError("truncated opening, or not of these suites")
+        _suite, grant, counter, fresh, *kem_hash, count = layout.unpack_from(data)
+        if counter > MAX_INT or not 1 <= count <= OPENING_TAGS:
+            raise WireError("no counter, or a number of tags that is none")
+        end = layout.size + count * TAG
         length = int.from_bytes(data[end : end + 4], "big")
         if length > STATEMENT_BYTES or len(data) != end + 4 + length + SIGNATURE:
             raise WireError("an opening with these counts has another length")
-        tags = tuple(data[at : at + TAG] for at in range(_OPENING.size, end, TAG))
+        tags = tuple(data[at : at + TAG] for at in range(layout.size, end, TAG))
         if len(set(tags)) != count:
             raise WireError("a tag is named twice")
         signed = data[:-SIGNATURE]
-        return cls(grant, counter, fresh, tags, signed[end + 4 :], data[-SIGNATURE:], signed)
+        known = kem_hash[0] if kem_hash else None
+        return cls(grant, counter, fresh, known, tags, signed[end + 4 :], data[-SIGNATURE:], signed)
+
+    @classmethod
+    def receive(cls, body: bytes) -> tuple[Opening, bytes]:
+        """(the opening, the ML-KEM key that travels behind it in suite 2) of what a reader sends."""
+        behind = KEM if body[:1] == bytes((HYBRID,)) else 0
+        opening, kem = cls.decode(body[: len(body) - behind]), body[len(body) - behind :]
+        if opening.kem_hash is not None and hash_body(kem) != opening.kem_hash:
+            raise WireError("an opening with another key than it was signed for")
+        return opening, kem
+
+    @property
+    def entry(self) -> bytes:
+        """What the trace keeps."""
+        return self.signed + self.signature
 
     @classmethod
     def encode(
@@ -315,21 +335,24 @@ class Opening:
         tags: Iterable[bytes],
         statement: bytes,
         sign: Callable[[str, bytes], bytes],
+        kem: bytes = b"",
     ) -> bytes:
-        """The request; `sign(context, message)` is the reader key's. WireError when a relay would refuse it."""
+        """What a reader sends: in suite 2 with an ML-KEM key, else in suite 1. `sign(context, message)` is the reader
+        key's. WireError when a relay would refuse it."""
         tags = tuple(tags)
-        signed = _OPENING.pack(SUITE, grant, counter, fresh, len(tags))
+        suite, hashed = (HYBRID, [hash_body(kem)]) if kem else (SUITE, [])
+        signed = _OPENINGS[suite].pack(suite, grant, counter, fresh, *hashed, len(tags))
         signed += b"".join(tags) + len(statement).to_bytes(4, "big") + statement
-        data = signed + sign("opening", signed)
-        cls.decode(data)
-        return data
+        body = signed + sign("opening", signed) + kem
+        cls.receive(body)
+        return body
 
 
-OPENING_BYTES = _OPENING.size + OPENING_TAGS * TAG + 4 + STATEMENT_BYTES + SIGNATURE
+OPENING_BYTES = _OPENINGS[HYBRID].size + OPENING_TAGS * TAG + 4 + STATEMENT_BYTES + SIGNATURE + KEM
 
 
 def encode_release(grant: bytes, counter: int, half: bytes, tags: Iterable[bytes]) -> bytes:
-    """grant | counter | n | n x (tag | half tag): what is sealed to the reader's fresh key."""
+    """grant | counter | n | n x (tag | half tag): what is sealed to the reader's fresh keys."""
     pairs = [tag + derive_half_tag(half, tag) for tag in tags]
     return grant + counter.to_bytes(8, "big") + bytes((len(pairs),)) + b"".join(pairs)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from sync import wire
 from sync.client import Appended, Changed, RelayInfo, RelayRefused, RelayUnreachable, Token, Watch
+from sync.relay.hybrid import make_box
+from sync.relay.signing import Box
 from sync.wire import Checkpoint, Message, Opening, Receipt
 from vault.errors import BadSignature, RelayContradiction
-from vault.primitives import SigningKey, seal_to, verify
+from vault.primitives import SigningKey, verify
 
 
 @dataclass
@@ -187,7 +189,7 @@ class DoubleClient:
         half = self._relay.halves.get(grant)
         if half is None:
             raise RelayRefused(404, "unknown")
-        opening = Opening.decode(request)
+        opening, kem = Opening.receive(request)
         verify(half.reader, "opening", opening.signed, opening.signature)
         if half.half is None or self._relay.now() >= half.until:
             raise RelayRefused(410, half.why or "ended")
@@ -196,9 +198,9 @@ class DoubleClient:
         if half.openings is not None and half.used >= half.openings:
             raise RelayRefused(429, "used-up")
         half.counter, half.used = opening.counter, half.used + 1
-        checkpoint = self._relay.add(self._relay.traces[grant], wire.TRACE, grant, request)
+        checkpoint = self._relay.add(self._relay.traces[grant], wire.TRACE, grant, opening.entry)
         release = wire.encode_release(grant, opening.counter, half.half, opening.tags)
-        return checkpoint, seal_to(opening.fresh, release)
+        return checkpoint, (make_box(kem, opening.fresh) if kem else Box.make(opening.fresh)).seal(release)
 
     def trace(self, grant: bytes, owner: bytes, after: int = 0, limit: int = 1000) -> tuple[list[Message], Checkpoint]:
         self._called("trace", grant)

@@ -169,11 +169,11 @@ def _item(fields: Given) -> grant.Item:
 
 def _opening_request(given: Given) -> dict[str, Any]:
     read = opening.read_request(given.blob("data"), given.blob("reader"))
-    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
+    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "kem_hash", "tags", "statement")}
 
 
 def _release(given: Given) -> dict[str, Any]:
-    fresh = BoxKey.from_secret(given.blob("fresh"))
+    fresh = BoxKey.from_secret(given.blob("fresh"), given.blob("seed") if "seed" in given else None)
     number, counter = given.blob("grant"), given.number("counter")
     return {"halves": opening.read_release(given.blob("sealed"), fresh, number, counter, given.blobs("tags"))}
 

@@ -88,10 +88,10 @@ def _history(given: Given) -> dict[str, Any]:
 
 
 def _relay_opening(given: Given) -> dict[str, Any]:
-    """An opening request as the relay reads it: layout alone, then the reader key's signature."""
-    read = wire.Opening.decode(given.blob("data"))
+    """What a reader sends, as the relay reads it: layout, in suite 2 the key behind it, the reader key's signature."""
+    read, _kem = wire.Opening.receive(given.blob("data"))
     primitives.verify(given.blob("reader"), "opening", read.signed, read.signature)
-    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "tags", "statement")}
+    return {name: getattr(read, name) for name in ("grant", "counter", "fresh", "kem_hash", "tags", "statement")}
 
 
 def _token(given: Given) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vault.errors import BadKey, CannotOpen
-from vault.primitives import KEY, derive_key, need
+from vault.primitives import KEY, BoxKey, derive_key, make_key, make_random, need
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives import hpke
@@ -20,6 +20,7 @@ SEED, PUBLIC = 64, 1184
 ENCAPSULATION = 1088 + 32
 OVERHEAD = ENCAPSULATION + 16
 INFO = b"elpis/sealed/2\0"
+RELEASE = b"elpis/release/2\0"  # what a relay seals to the fresh keys of an opening
 
 
 def derive_seed(signing: bytes) -> bytes:
@@ -41,6 +42,11 @@ def check_public(public: bytes) -> None:
     _public(need(public, PUBLIC, "ML-KEM public key"))
 
 
+def make_fresh() -> BoxKey:
+    """Keys for one opening, of both kinds."""
+    return BoxKey.from_secret(make_key(), make_random(SEED))
+
+
 def seal_hybrid(public: bytes, box: bytes, plaintext: bytes) -> bytes:
     """Sealed to the person who holds both secrets: `public` is the ML-KEM key, `box` the X25519 key."""
     from cryptography.hazmat.primitives import hpke
@@ -54,8 +60,8 @@ def seal_hybrid(public: bytes, box: bytes, plaintext: bytes) -> bytes:
         raise BadKey("this key cannot be sealed to") from failure
 
 
-def open_hybrid(seed: bytes, secret: bytes, sealed: bytes) -> bytes:
-    """What was sealed to these two keys; CannotOpen for everything that was not."""
+def open_hybrid(seed: bytes, secret: bytes, sealed: bytes, info: bytes = INFO) -> bytes:
+    """What was sealed to these two keys for this purpose; CannotOpen for everything that was not."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives import hpke
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -63,7 +69,7 @@ def open_hybrid(seed: bytes, secret: bytes, sealed: bytes) -> bytes:
     classical = X25519PrivateKey.from_private_bytes(need(secret, KEY, "box key"))
     key = hpke.MLKEM768X25519PrivateKey(_secret(need(seed, SEED, "ML-KEM seed")), classical)
     try:
-        return _suite().decrypt(sealed, key, info=INFO)
+        return _suite().decrypt(sealed, key, info=info)
     except (InvalidTag, ValueError):
         raise CannotOpen("cannot be opened") from None
 

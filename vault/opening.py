@@ -1,7 +1,7 @@
 """Opening a grant: the request that the relay checks and keeps, the statement that only the patient reads, the release.
 
 The fixed layout of request and release is the relay's (spec/relay.md); the statement is CBOR (spec/opening.md).
-A fresh X25519 key is made for every opening: recorded traffic and a device seized later open nothing.
+Fresh keys are made for every opening: recorded traffic and a device seized later open nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +12,29 @@ from dataclasses import dataclass
 
 from vault.encoding import MAX_INT, Shape, blob, integer, list_of, moment, text
 from vault.errors import BadSignature, Malformed, Replayed, VerificationFailed, WrongRecipient
+from vault.hybrid import OVERHEAD, RELEASE, derive_public, open_hybrid
 from vault.identity import Identity
-from vault.primitives import KEY, SIGNATURE, SUITE, BoxKey, SigningKey, need_suite, verify
+from vault.primitives import (
+    HYBRID,
+    KEY,
+    SEALING,
+    SIGNATURE,
+    SUITE,
+    BoxKey,
+    SigningKey,
+    hash32,
+    need_suite,
+    open_once,
+    verify,
+)
 from vault.statement import make_statement, open_statement, read_statement, seal_statement
 
 TAG = 16
 MAX_TAGS = 64
 MAX_STATEMENT = 4096
 MAX_WHY = 500  # bytes that are written: with them, a statement about MAX_TAGS documents always fits
-_HEAD = struct.Struct(">B32sQ32sB")
+# suite | grant | counter | fresh | in suite 2 the hash of the ML-KEM key | number of tags
+_HEADS = {SUITE: struct.Struct(">B32sQ32sB"), HYBRID: struct.Struct(">B32sQ32s32sB")}
 _LENGTH = struct.Struct(">I")
 _RELEASE = struct.Struct(">32sQB")
 
@@ -46,11 +60,12 @@ STATEMENT = Shape(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An opening request, as the relay stores it in the trace."""
+    """An opening request, as the relay stores it in the trace. `kem_hash` in suite 2 alone."""
 
     grant: bytes
     counter: int
     fresh: bytes
+    kem_hash: bytes | None
     tags: tuple[bytes, ...]
     statement: bytes
 
@@ -82,7 +97,11 @@ def make_request(
     device: bytes,
     now: int,
 ) -> bytes:
-    """The bytes to send: fixed layout, statement sealed to the patient, all signed by the grant's reader key."""
+    """The bytes to send: fixed layout, statement sealed to the patient, all signed by the grant's reader key.
+
+    In suite 2 when `fresh` has a seed: then the ML-KEM key stands behind it, which the trace does not keep.
+    """
+    kem = derive_public(fresh.seed) if fresh.seed else b""
     fields = {
         "suite": SUITE,
         "recipient": issuer_box,
@@ -98,35 +117,45 @@ def make_request(
         "device": device,
     }
     statement = seal_statement(issuer_box, make_statement("opening-statement", STATEMENT, fields, me.sign))
-    head = _HEAD.pack(SUITE, number, counter, fresh.public, len(tags))
+    suite, hashed = (HYBRID, [hash32(kem)]) if kem else (SUITE, [])
+    head = _HEADS[suite].pack(suite, number, counter, fresh.public, *hashed, len(tags))
     unsigned = head + b"".join(tags) + _LENGTH.pack(len(statement)) + statement
-    return unsigned + reader.sign("opening", unsigned)
+    return unsigned + reader.sign("opening", unsigned) + kem
 
 
 def read_request(data: bytes, reader: bytes) -> Request:
     """The request, signed by the reader key. Malformed unless every byte is accounted for."""
-    if len(data) < _HEAD.size + _LENGTH.size + SIGNATURE:
+    if len(data) < _HEADS[SUITE].size + _LENGTH.size + SIGNATURE:
         raise Malformed("an opening request is longer")
-    suite, grant, counter, fresh, count = _HEAD.unpack_from(data)
-    need_suite(suite)
-    place = _HEAD.size + count * TAG
+    need_suite(data[0], known=SEALING)
+    head = _HEADS[data[0]]
+    _suite, grant, counter, fresh, *kem_hash, count = head.unpack_from(data)
+    place = head.size + count * TAG
     if not 1 <= count <= MAX_TAGS or len(data) < place + _LENGTH.size + SIGNATURE:
         raise Malformed("the number of tags does not fit the request")
-    tags = tuple(data[start : start + TAG] for start in range(_HEAD.size, place, TAG))
+    tags = tuple(data[start : start + TAG] for start in range(head.size, place, TAG))
     if len(set(tags)) != count or not 1 <= counter <= MAX_INT:
         raise Malformed("a tag stands twice, or the counter is none")
     (length,) = _LENGTH.unpack_from(data, place)
     if length > MAX_STATEMENT or len(data) != place + _LENGTH.size + length + SIGNATURE:
         raise Malformed("the statement's length does not fit the request")
     verify(reader, "opening", data[:-SIGNATURE], data[-SIGNATURE:])
-    return Request(grant, counter, fresh, tags, data[place + _LENGTH.size : -SIGNATURE])
+    known = kem_hash[0] if kem_hash else None
+    return Request(grant, counter, fresh, known, tags, data[place + _LENGTH.size : -SIGNATURE])
 
 
 def read_release(
     sealed: bytes, fresh: BoxKey, number: bytes, counter: int, tags: Sequence[bytes]
 ) -> dict[bytes, bytes]:
-    """tag -> half of that item. WrongRecipient when the relay answered another request."""
-    plain = fresh.open(sealed)
+    """tag -> half of that item. WrongRecipient when the relay answered another request.
+
+    In the suite of the request, which `fresh` tells; CannotOpen for an answer in another one.
+    """
+    if fresh.seed:
+        place = OVERHEAD + KEY
+        plain = open_once(open_hybrid(fresh.seed, fresh.secret, sealed[:place], RELEASE), sealed[place:])
+    else:
+        plain = fresh.open(sealed)
     if len(plain) < _RELEASE.size:
         raise Malformed("a release is longer")
     grant, answered, count = _RELEASE.unpack_from(plain)

@@ -210,6 +210,14 @@ def open_box(key: bytes, label: str, box: bytes, aad: bytes) -> bytes:
         _cannot_open()
 
 
+def open_once(key: bytes, sealed: bytes) -> bytes:
+    """What was sealed under a key that seals nothing else: XChaCha20-Poly1305 with a nonce of zeros, no aad."""
+    try:
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, None, bytes(NONCE), need(key, KEY, "key"))
+    except (nacl.exceptions.CryptoError, ValueError):
+        _cannot_open()
+
+
 def seal_to(public: bytes, plaintext: bytes) -> bytes:
     """NaCl sealed box to an X25519 key. BadKey for a low-order point, where libsodium raises a bare RuntimeError."""
     check_box_public(public)

@@ -24,6 +24,7 @@ from vault.grant import (
     renewal_number,
     unwrap,
 )
+from vault.hybrid import make_fresh
 from vault.opening import MAX_TAGS, make_request, read_release
 from vault.primitives import BoxKey, SigningKey
 from vault.store.grants import GrantStore, VisitItem, VisitRow
@@ -154,7 +155,7 @@ class Visiting:
             raise NotFound("this grant holds no such document")
         if len(items) > MAX_TAGS:
             raise InputRefused(f"one opening is of at most {MAX_TAGS} documents", count=len(items))
-        counter, fresh = self._grants.next_counter(number, self._now()), BoxKey.make()
+        counter, fresh = self._grants.next_counter(number, self._now()), make_fresh()
         request = make_request(
             self._vault.identity,
             issuer_box=visit.issuer_box,

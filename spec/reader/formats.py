@@ -186,7 +186,8 @@ def read_wrap(given: Input) -> dict[str, Any]:
 def read_release(given: Input) -> dict[str, Any]:
     sealed, fresh, grant = raws(given, "sealed", "fresh", "grant")
     tags = [bytes.fromhex(tag) for tag in given["tags"]]
-    return {"halves": statements.read_release(sealed, fresh, grant, given["counter"], tags)}
+    seed = raw(given, "seed") if "seed" in given else b""
+    return {"halves": statements.read_release(sealed, fresh, seed, grant, given["counter"], tags)}
 
 
 def read_opening_entry(given: Input) -> dict[str, Any]:

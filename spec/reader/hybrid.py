@@ -20,6 +20,7 @@ CIPHERTEXT, ENCAPSULATION = 1088, 1120
 LABEL = bytes.fromhex("5c2e2f2f5e5c")
 SUITE_ID = b"HPKE" + (0x647A).to_bytes(2, "big") + (1).to_bytes(2, "big") + (3).to_bytes(2, "big")
 INFO = b"elpis/sealed/2\0"
+RELEASE = b"elpis/release/2\0"
 
 
 def seed_of(signing: bytes) -> bytes:
@@ -38,7 +39,7 @@ def check_key(public: bytes) -> None:
         raise Refused("bad-key", "a coefficient over the modulus")
 
 
-def open_hybrid(seed: bytes, secret: bytes, sealed: bytes) -> bytes:
+def open_hybrid(seed: bytes, secret: bytes, sealed: bytes, info: bytes = INFO) -> bytes:
     if len(sealed) < ENCAPSULATION + 16:
         raise Refused("cannot-open", "shorter than an empty box")
     ciphertext, sender, box = sealed[:CIPHERTEXT], sealed[CIPHERTEXT:ENCAPSULATION], sealed[ENCAPSULATION:]
@@ -49,7 +50,7 @@ def open_hybrid(seed: bytes, secret: bytes, sealed: bytes) -> bytes:
     except ValueError:
         raise Refused("cannot-open", "an ephemeral key of low order") from None
     shared = hashlib.sha3_256(first + second + sender + x25519_public(secret) + LABEL).digest()
-    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", INFO)
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
     schedule = extract(shared, b"secret", b"")
     key, nonce = expand(schedule, b"key", context, 32), expand(schedule, b"base_nonce", context, 12)
     try:

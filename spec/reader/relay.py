@@ -156,25 +156,31 @@ def follow(count: int, chain: bytes, data: bytes, checkpoint: bytes, key: bytes)
     return {"count": count, "chain": chain}
 
 
-OPENING = struct.Struct(">B32sQ32sB")
+OPENINGS = {1: struct.Struct(">B32sQ32sB"), 2: struct.Struct(">B32sQ32s32sB")}
 
 
 def read_relay_opening(data: bytes, reader: bytes) -> dict[str, Any]:
     """The relay's own reading of an opening request: it refuses a counter over 2^63 - 1 and a tag named twice."""
-    if len(data) < OPENING.size:
-        raise malformed("too short")
-    suite, grant, counter, fresh, count = OPENING.unpack_from(data)
-    if suite != 1 or counter > GREATEST or not 1 <= count <= 64:
-        raise malformed("not an opening of this suite")
-    at = OPENING.size + 16 * count
+    layout = OPENINGS.get(data[0]) if data else None
+    if layout is None or len(data) < layout.size:
+        raise malformed("too short, or of no suite")
+    suite, grant, counter, fresh, *known, count = layout.unpack_from(data)
+    if suite == 2:
+        data, kem = data[:-1184], data[-1184:]
+        if len(kem) != 1184 or blake2b(kem, "elpis-hash") != known[0]:
+            raise malformed("another key than was signed for")
+    if counter > GREATEST or not 1 <= count <= 64:
+        raise malformed("no counter, or no number of tags")
+    at = layout.size + 16 * count
     length = int.from_bytes(data[at : at + 4], "big")
     if length > 4096 or len(data) != at + 4 + length + 64:
         raise malformed("another length")
-    tags = [data[place : place + 16] for place in range(OPENING.size, at, 16)]
+    tags = [data[place : place + 16] for place in range(layout.size, at, 16)]
     if len(set(tags)) != count:
         raise malformed("a tag named twice")
     verify(reader, "opening", data[:-64], data[-64:])
-    return {"grant": grant, "counter": counter, "fresh": fresh, "tags": tags, "statement": data[at + 4 : -64]}
+    told = {"grant": grant, "counter": counter, "fresh": fresh, "kem_hash": known[0] if known else None}
+    return told | {"tags": tags, "statement": data[at + 4 : -64]}
 
 
 def token_hash(token: bytes) -> bytes:

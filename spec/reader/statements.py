@@ -24,7 +24,8 @@ from spec.reader.cbor import (
     text,
     whole,
 )
-from spec.reader.hybrid import check_key, open_hybrid, seed_of
+from spec.reader.ciphers import open_xchacha20_poly1305
+from spec.reader.hybrid import RELEASE, check_key, open_hybrid, seed_of
 from spec.reader.primitives import (
     blake2b,
     check_box_public,
@@ -362,30 +363,39 @@ def unwrap(half: bytes, released: bytes, grant_hash: bytes, item: bytes, tag: by
     return statement(open_box(key, "elpis-wrap", wrap, b"\1wrap\0" + grant_hash + item), 2048, CONTENT)
 
 
-REQUEST = struct.Struct(">B32sQ32sB")
+REQUESTS = {1: struct.Struct(">B32sQ32sB"), 2: struct.Struct(">B32sQ32s32sB")}
 
 
 def read_request(data: bytes, reader: bytes) -> dict[str, Any]:
-    """suite | grant | counter | fresh key | n | n tags | length | statement | signature."""
-    if len(data) < REQUEST.size + 4 + 64:
+    """suite | grant | counter | fresh key | in suite 2 a hash | n | n tags | length | statement | signature."""
+    if len(data) < REQUESTS[1].size + 4 + 64:
         raise malformed("too short")
-    suite, grant, counter, fresh, count = REQUEST.unpack_from(data)
-    need_suite(suite)
-    at = REQUEST.size + 16 * count
+    need_suite(data[0], known=(1, 2))
+    layout = REQUESTS[data[0]]
+    _suite, grant, counter, fresh, *known, count = layout.unpack_from(data)
+    at = layout.size + 16 * count
     if not 1 <= count <= 64 or len(data) < at + 4 + 64:
         raise malformed("the number of tags")
-    tags = [data[place : place + 16] for place in range(REQUEST.size, at, 16)]
+    tags = [data[place : place + 16] for place in range(layout.size, at, 16)]
     if len(set(tags)) != count or not 1 <= counter <= 2**63 - 1:
         raise malformed("a tag named twice, or no counter")
     length = int.from_bytes(data[at : at + 4], "big")
     if length > 4096 or len(data) != at + 4 + length + 64:
         raise malformed("the length of the statement")
     verify(reader, "opening", data[:-64], data[-64:])
-    return {"grant": grant, "counter": counter, "fresh": fresh, "tags": tags, "statement": data[at + 4 : -64]}
+    told = {"grant": grant, "counter": counter, "fresh": fresh, "kem_hash": known[0] if known else None}
+    return told | {"tags": tags, "statement": data[at + 4 : -64]}
 
 
-def read_release(sealed: bytes, fresh: bytes, grant: bytes, counter: int, tags: Sequence[bytes]) -> dict[bytes, bytes]:
-    plain = open_sealed(fresh, sealed)
+def read_release(
+    sealed: bytes, fresh: bytes, seed: bytes, grant: bytes, counter: int, tags: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """`seed` is that of the fresh ML-KEM key, and empty when it was asked for in suite 1."""
+    if seed:
+        key = open_hybrid(seed, fresh, sealed[:1168], RELEASE)
+        plain = open_xchacha20_poly1305(key, bytes(24), sealed[1168:], b"")
+    else:
+        plain = open_sealed(fresh, sealed)
     if len(plain) < 41:
         raise malformed("too short")
     if plain[:40] != grant + counter.to_bytes(8, "big"):

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import nacl.bindings as sodium
+
 from spec.vectors.make_grants import GRANT_HASH, ITEMS, NUMBER, READER, S2
 from spec.vectors.people import DOCTOR, HOLDER, NOW, OTHER, signed
+from spec.vectors.sealing import seal_hybrid
 from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
-from vault import grant
-from vault.primitives import BoxKey, SigningKey
+from vault import grant, hybrid
+from vault.primitives import BoxKey, SigningKey, hash32
 
 FRESH = BoxKey.from_secret(fixed("fresh"))
+SEED = fixed("fresh seed", hybrid.SEED)
+KEM = hybrid.derive_public(SEED)
 TAGS = [fields["tag"] for fields in ITEMS]
 DOCUMENTS = [fields["document"] for fields in ITEMS]
+OTHER_KEM = hybrid.derive_public(fixed("another fresh seed", hybrid.SEED))
 COUNTER = 7
 
 
@@ -44,6 +50,7 @@ def request(
     suite: int = 1,
     counter: int = COUNTER,
     fresh: bytes = FRESH.public,
+    kem_hash: bytes = b"",
     tags: list[bytes] = TAGS,
     count: int | None = None,
     length: int | None = None,
@@ -52,10 +59,16 @@ def request(
 ) -> bytes:
     """The fixed layout, with any field as a vector wants it."""
     statement = sealed_statement() if statement is None else statement
-    head = bytes([suite]) + NUMBER + counter.to_bytes(8, "big") + fresh + bytes([len(tags) if count is None else count])
+    head = bytes([suite]) + NUMBER + counter.to_bytes(8, "big") + fresh + kem_hash
     size = (len(statement) if length is None else length).to_bytes(4, "big")
-    unsigned = head + b"".join(tags) + size + statement
+    unsigned = head + bytes([len(tags) if count is None else count]) + b"".join(tags) + size + statement
     return unsigned + signer.sign(context, unsigned)
+
+
+def seal_release(plain: bytes, info: bytes = hybrid.RELEASE, key: bytes = fixed("release key")) -> bytes:
+    """As a relay answers in suite 2, with a key that is always the same."""
+    box = seal_hybrid("release", KEM, FRESH.public, fixed("release key"), info)
+    return box + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, None, bytes(24), key)
 
 
 def make() -> list[Vectors]:
@@ -63,22 +76,34 @@ def make() -> list[Vectors]:
 
 
 def _request(kind: str) -> Vectors:
-    """The holder's reading and the relay's: the same bytes, the same answers but for an unknown suite."""
+    """The holder's reading and the relay's: the same bytes and answers, but for an unknown suite, and the ML-KEM key
+    that travels behind a request of suite 2 to the relay alone."""
     vectors = Vectors(kind)
     relay = kind == "relay-opening"
-    good = request()
+    good, hashed = request(), hash32(KEM)
+    behind = KEM if relay else b""
+    hybrid_good = request(suite=2, kem_hash=hashed)
     unknown_suite = "malformed" if relay else "suite-refused"
 
     def given(data: bytes) -> dict[str, Any]:
         return {"data": data, "reader": READER.public}
 
-    told = {"grant": NUMBER, "counter": COUNTER, "fresh": FRESH.public, "tags": TAGS, "statement": sealed_statement()}
+    told = {"grant": NUMBER, "counter": COUNTER, "fresh": FRESH.public, "kem_hash": None, "tags": TAGS}
+    told["statement"] = sealed_statement()
     vectors.valid("two-items", "two items of one grant", given(good), told)
     vectors.valid(
         "no-statement", "an empty statement: the relay cannot tell", given(request(b"")), told | {"statement": b""}
     )
     for name, description, failure, data in (
-        ("suite-2", "an unknown suite", unknown_suite, request(suite=2)),
+        ("suite-3", "an unknown suite", unknown_suite, request(suite=3)),
+        ("suite-2-no-hash", "suite 2 in the layout of suite 1", "malformed", request(suite=2) + behind),
+        ("suite-1-hash", "suite 1 in the layout of suite 2", "malformed", request(kem_hash=hashed)),
+        (
+            "suite-2-hash-changed",
+            "the hash replaced on the way, with the key behind it" if relay else "the hash replaced on the way",
+            "bad-signature",
+            hybrid_good[:73] + hash32(OTHER_KEM) + hybrid_good[105:] + (OTHER_KEM if relay else b""),
+        ),
         ("by-other", "signed by another reader key", "bad-signature", request(signer=DOCTOR.sign)),
         ("other-context", "signed as a card", "bad-signature", request(context="card")),
         ("counter-changed", "the counter raised on the way", "bad-signature", flip(good, 40, 3)),
@@ -97,6 +122,15 @@ def _request(kind: str) -> Vectors:
         ("nothing", "no byte at all", "malformed", b""),
     ):
         vectors.refused(name, description, failure, given(data))
+    vectors.valid(
+        "suite-2", "two items, to be answered in suite 2", given(hybrid_good + behind), told | {"kem_hash": hashed}
+    )
+    if relay:
+        vectors.refused("kem-missing", "no key behind a request of suite 2", "malformed", given(hybrid_good))
+        vectors.refused("kem-other", "another key than signed for", "malformed", given(hybrid_good + OTHER_KEM))
+        vectors.refused("kem-short", "the key cut", "malformed", given(hybrid_good + KEM[:-1]))
+    else:
+        vectors.refused("kem-behind", "a key that the trace does not keep", "malformed", given(hybrid_good + KEM))
     vectors.refused("tag-twice", "one tag twice", "malformed", given(request(tags=[TAGS[0], TAGS[0]])))
     vectors.refused("counter-2-63", "a counter over 2^63 - 1", "malformed", given(request(counter=2**63)))
     return vectors
@@ -134,6 +168,26 @@ def _release() -> Vectors:
         ("bit", "one bit changed", "cannot-open", flip(sealed(halves), -1)),
     ):
         vectors.refused(name, description, failure, given(data))
+    plain = NUMBER + COUNTER.to_bytes(8, "big") + bytes([len(halves)]) + b"".join(tag + half for tag, half in halves)
+
+    both = seal_release(plain)
+    other = fixed("another fresh seed", hybrid.SEED)
+    vectors.valid("suite-2", "the halves of two items in suite 2", given(both, seed=SEED), told)
+    for name, description, data in (
+        ("suite-2-other-kem", "opened with another ML-KEM key", given(both, seed=other)),
+        ("suite-2-other-fresh", "opened with another X25519 key", given(both, seed=SEED, fresh=DOCTOR.box.secret)),
+        ("suite-2-in-1", "answered in suite 1 when asked in suite 2", given(sealed(halves), seed=SEED)),
+        ("suite-1-in-2", "answered in suite 2 when asked in suite 1", given(both)),
+        ("suite-2-key-bit", "one bit of the sealed key", given(flip(both, 1130), seed=SEED)),
+        ("suite-2-bit", "one bit of the release", given(flip(both, -20), seed=SEED)),
+        ("suite-2-cut", "the release without its last byte", given(both[:-1], seed=SEED)),
+        ("suite-2-no-release", "a key and nothing under it", given(both[:1168], seed=SEED)),
+        ("suite-2-person", "sealed as a statement is", given(seal_release(plain, hybrid.INFO), seed=SEED)),
+        ("suite-2-key", "under another key", given(seal_release(plain, key=fixed("another key")), seed=SEED)),
+    ):
+        vectors.refused(name, description, "cannot-open", data)
+    late = given(seal_release(NUMBER + (COUNTER - 1).to_bytes(8, "big") + plain[40:]), seed=SEED)
+    vectors.refused("suite-2-other-counter", "an answer given before, in suite 2", "wrong-recipient", late)
     static = given(sealed(halves), fresh=DOCTOR.box.secret)
     vectors.refused("identity-key", "recorded, and tried with the professional's own key", "cannot-open", static)
     return vectors
@@ -149,6 +203,8 @@ def _entry() -> Vectors:
 
     told = {"name": DOCTOR.name, "why": "before the operation", "time": NOW, "documents": DOCUMENTS}
     vectors.valid("opened", "the professional signed what the relay recorded", given(request()), told)
+    in_two = request(suite=2, kem_hash=hash32(KEM))
+    vectors.valid("opened-suite-2", "the same, to be answered in suite 2", given(in_two), told)
 
     def refused(name: str, description: str, failure: str, entry: bytes, **changes: Any) -> None:
         vectors.refused(name, description, failure, given(entry, **changes))

@@ -34,7 +34,7 @@ from sync.relay.http import (
 from sync.relay.keeper import Gate, Keeper
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal
-from sync.relay.signing import Box
+from sync.relay.signing import Box, HybridBox
 from sync.relay.store import BLOB, Blob, Store
 from sync.relay.store import Log as Chain
 from sync.wire import Opening, encode_b64
@@ -266,17 +266,17 @@ class Handlers:
         grant, keeper = call.address(), self.keeper
         keeper.grant_rate.take(grant)
         body = await call.body(wire.OPENING_BYTES)
-        opening = Opening.decode(body)
+        opening, kem = Opening.receive(body)
         if opening.grant != grant:
             raise Refusal("malformed")
         reader = keeper.reader_of(grant)
-        box = await keeper.checker.prepare(reader, opening.signed, opening.signature, opening.fresh)
+        box = await keeper.checker.prepare(reader, opening, kem)
         gate = Gate(keeper.clock)
         gates = keeper.gates.setdefault(grant, set())
         gates.add(gate)
         try:
             reply: Reply = await keeper.engine.submit(
-                lambda now: self._release(opening, body, gate, now), finish=lambda done: self._seal(opening, box, done)
+                lambda now: self._release(opening, gate, now), finish=lambda done: self._seal(opening, box, done)
             )
         finally:
             gates.discard(gate)
@@ -285,15 +285,15 @@ class Handlers:
         keeper.waiting.wake(wire.TRACE, grant)
         return reply._replace(gate=gate)
 
-    def _release(self, opening: Opening, body: bytes, gate: Gate, now: int) -> halves.Release:
+    def _release(self, opening: Opening, gate: Gate, now: int) -> halves.Release:
         keeper = self.keeper
-        done = halves.release(keeper.store, keeper.safe, opening, body, wire.hash_body(body), now)
+        done = halves.release(keeper.store, keeper.safe, opening, now)
         gate.until = done.until
         if done.used_up:
             keeper.engine.doomed.append(opening.grant)
         return done
 
-    def _seal(self, opening: Opening, box: Box, done: halves.Release) -> Reply:
+    def _seal(self, opening: Opening, box: Box | HybridBox, done: halves.Release) -> Reply:
         release = wire.encode_release(opening.grant, opening.counter, done.half, opening.tags)
         return octets(self.keeper.sign(done.head) + box.seal(release))
 

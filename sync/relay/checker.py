@@ -4,7 +4,8 @@ Threads do not serve here: libsodium lets go of the interpreter for tens of micr
 event loop costs as much again. The helper sees signatures and public keys only; no half, no statement, no address. When
 it dies, what it had not answered is computed here and a new one is started.
 
-Request: n x (reader 32 | digest 64 | signature 64 | fresh 32), after n in 4 bytes. Answer: n x (verdict 1 | box 88).
+Request: 4 bytes of length, then records of a length (2) and reader 32 | digest 64 | signature 64 | fresh 32, in suite 2
+followed by the ML-KEM key. Answer, for each: verdict 1 | length of the box 2 | box.
 """
 
 from __future__ import annotations
@@ -19,29 +20,39 @@ from collections import deque
 from typing import NamedTuple
 
 from sync.relay.refusal import Refusal
-from sync.relay.signing import Box, check_reader
+from sync.relay.signing import Box, HybridBox, check_reader
+from sync.wire import Opening
 
 CONTEXT = b"elpis/opening/1\0"
 _ASK = 192
-_ANSWER = 89
-_BATCH = 256
+_BATCH = 1 << 16
 _GOOD, _SIGNATURE, _MALFORMED = range(3)
+_HEAD = 3  # of an answer
 
 
 class _Question(NamedTuple):
     record: bytes
-    future: asyncio.Future[Box]
+    future: asyncio.Future[Box | HybridBox]
+
+
+def prepare(reader: bytes, digest: bytes, signature: bytes, fresh: bytes, kem: bytes) -> Box | HybridBox:
+    """A box for the fresh keys, once the reader's signature is found good; Refusal otherwise."""
+    check_reader(reader, CONTEXT + digest, signature)
+    if not kem:
+        return Box.make(fresh)
+    from sync.relay.hybrid import make_box
+
+    return make_box(kem, fresh)
 
 
 def answer(record: bytes) -> bytes:
-    """One record in, one out: the signature is valid and a box to the fresh key is ready, or which of them failed."""
-    reader, digest, signature, fresh = record[:32], record[32:96], record[96:160], record[160:]
+    """One record in, one out: the signature is valid and a box is ready, or which of them failed."""
     try:
-        check_reader(reader, CONTEXT + digest, signature)
-        box = Box.make(fresh)
+        box = prepare(record[:32], record[32:96], record[96:160], record[160:_ASK], record[_ASK:])
     except Refusal as refusal:
-        return bytes((_SIGNATURE if refusal.code == "signature" else _MALFORMED,)) + bytes(_ANSWER - 1)
-    return bytes((_GOOD,)) + b"".join(box)
+        return bytes((_SIGNATURE if refusal.code == "signature" else _MALFORMED, 0, 0))
+    data = b"".join(box)
+    return bytes((_GOOD,)) + len(data).to_bytes(2, "big") + data
 
 
 class Checker:
@@ -55,13 +66,14 @@ class Checker:
         self._partial = b""
         self._start()
 
-    def prepare(self, reader: bytes, signed: bytes, signature: bytes, fresh: bytes) -> asyncio.Future[Box]:
-        """A box for the fresh key, once the reader's signature is found good; Refusal otherwise."""
-        digest = hashlib.blake2b(signed, digest_size=64).digest()
-        future: asyncio.Future[Box] = self._loop.create_future()
+    def prepare(self, reader: bytes, opening: Opening, kem: bytes) -> asyncio.Future[Box | HybridBox]:
+        """A box for the fresh keys, once the reader's signature is found good; Refusal otherwise."""
+        digest = hashlib.blake2b(opening.signed, digest_size=64).digest()
+        future: asyncio.Future[Box | HybridBox] = self._loop.create_future()
         if not self._fresh:
             self._loop.call_soon(self._send)
-        self._fresh.append(_Question(b"".join((reader, digest, signature, fresh)), future))
+        record = b"".join((reader, digest, opening.signature, opening.fresh, kem))
+        self._fresh.append(_Question(record, future))
         return future
 
     def close(self) -> None:
@@ -82,9 +94,14 @@ class Checker:
     def _send(self) -> None:
         fresh, self._fresh = self._fresh, []
         self._asked.extend(fresh)
-        for start in range(0, len(fresh), _BATCH):
-            part = fresh[start : start + _BATCH]
-            self._unsent += len(part).to_bytes(4, "big") + b"".join(question.record for question in part)
+        part: list[bytes] = []
+        size = 0
+        for question in fresh:
+            part += (len(question.record).to_bytes(2, "big"), question.record)
+            size += 2 + len(question.record)
+            if size > _BATCH or question is fresh[-1]:
+                self._unsent += b"".join((size.to_bytes(4, "big"), *part))
+                part, size = [], 0
         self._flush()
 
     def _flush(self) -> None:
@@ -111,16 +128,21 @@ class Checker:
             self._died()
             return
         self._partial += data
-        whole = len(self._partial) // _ANSWER * _ANSWER
-        for at in range(0, whole, _ANSWER):
-            self._deliver(self._asked.popleft(), self._partial[at : at + _ANSWER])
-        self._partial = self._partial[whole:]
+        at, end = 0, len(self._partial)
+        while end - at >= _HEAD and end - at >= (
+            size := _HEAD + int.from_bytes(self._partial[at + 1 : at + _HEAD], "big")
+        ):
+            self._deliver(self._asked.popleft(), self._partial[at : at + size])
+            at += size
+        self._partial = self._partial[at:]
 
     def _deliver(self, question: _Question, record: bytes) -> None:
         if question.future.done():
             return
         if record[0] == _GOOD:
-            question.future.set_result(Box(record[1:33], record[33:57], record[57:]))
+            box = record[_HEAD:]
+            hybrid = len(question.record) > _ASK
+            question.future.set_result(HybridBox(box[:32], box[32:]) if hybrid else Box(box[:32], box[32:56], box[56:]))
         else:
             question.future.set_exception(Refusal("signature" if record[0] == _SIGNATURE else "malformed"))
 
@@ -135,16 +157,21 @@ class Checker:
 
 def main() -> None:
     """Until the relay closes its end."""
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     relay = sys.stdin.buffer
     out = sys.stdout.buffer
     while len(head := relay.read(4)) == 4:
-        data = relay.read(int.from_bytes(head, "big") * _ASK)
-        # A few at a time, so that the relay writes the first to disk while the last are computed.
-        for start in range(0, len(data), _ASK * 16):
-            part = data[start : start + _ASK * 16]
-            out.write(b"".join(answer(part[at : at + _ASK]) for at in range(0, len(part), _ASK)))
-            out.flush()
+        data = relay.read(int.from_bytes(head, "big"))
+        at = done = 0
+        while at < len(data):
+            start = at + 2
+            at = start + int.from_bytes(data[at:start], "big")
+            out.write(answer(data[start:at]))
+            done += 1
+            # A few at a time, so that the relay writes the first to disk while the last are computed.
+            if done % 16 == 0 or at == len(data):
+                out.flush()
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def check(half: Half | None, counter: int, now: int) -> Half:
     return half
 
 
-def release(store: Store, safe: HalfSafe, opening: Opening, body: bytes, body_hash: bytes, now: int) -> Release:
+def release(store: Store, safe: HalfSafe, opening: Opening, now: int) -> Release:
     """Writes the opening, whose signature was checked, into the trace and takes the half out of the safe."""
     half = check(store.half(opening.grant), opening.counter, now)
     log = store.log(wire.TRACE, opening.grant)
@@ -105,7 +105,8 @@ def release(store: Store, safe: HalfSafe, opening: Opening, body: bytes, body_ha
         raise Refusal(ENDED)
     if log.length >= wire.TRACE_ENTRIES:
         raise Refusal("full")
-    head = trace.add(store, log, body, body_hash, now)
+    entry = opening.entry
+    head = trace.add(store, log, entry, wire.hash_body(entry), now)
     used = half.used + 1
     store.spend_half(half, opening.counter, used)
     used_up = half.openings is not None and used >= half.openings

@@ -1,4 +1,4 @@
-"""Everything cryptographic of the relay, and its only import of nacl: it signs, checks readers, seals halves."""
+"""The relay's only import of nacl: it signs, checks readers, seals halves."""
 
 from __future__ import annotations
 
@@ -65,6 +65,17 @@ def check_reader(reader: bytes, digest: bytes, signature: bytes) -> None:
         sodium.crypto_sign_open(signature + digest, reader)
     except (nacl.exceptions.CryptoError, RuntimeError):
         raise Refusal("signature") from None
+
+
+class HybridBox(NamedTuple):
+    """The same in suite 2: a key for one release, and that key as it was sealed to the reader's fresh keys."""
+
+    key: bytes
+    sealed: bytes
+
+    def seal(self, release: bytes) -> bytes:
+        nonce = bytes(_NONCE)  # the key seals nothing else
+        return self.sealed + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(release, None, nonce, self.key)
 
 
 class Box(NamedTuple):

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -28,7 +28,7 @@ from tui.vector_formats import FORMATS
 from tui.vectors import Given
 from vault import authority, certificate, channel, chunk, deposit, encoding, grant, identity, log, opening, roster
 from vault.errors import Malformed
-from vault.primitives import SUITE, hash32, pad, seal_box, unpad
+from vault.primitives import SUITE, BoxKey, hash32, pad, seal_box, unpad
 from vault.shape import check_state, to_document
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -197,7 +197,8 @@ def _run_entry(entry: bytes) -> None:
 
 def _request(rng: Random) -> bytes:
     """The fixed layout, changed and signed again."""
-    unsigned = mutate(rng, make_openings.request(b"statement")[:-64], [b"\0" * 64])
+    suite = {"suite": 2, "kem_hash": hash32(make_openings.KEM)} if rng.random() < 0.5 else {}
+    unsigned = mutate(rng, make_openings.request(b"statement", **suite)[:-64], [b"\0" * 64])  # type: ignore[arg-type]
     return unsigned + make_openings.READER.sign("opening", unsigned)
 
 
@@ -219,9 +220,22 @@ def _release(rng: Random) -> bytes:
     return seal_fixed(fixed("fuzz"), make_openings.FRESH.public, mutate(rng, plain, [plain]))
 
 
+def _hybrid_release(rng: Random) -> bytes:
+    plain = wire.encode_release(make_grants.NUMBER, make_openings.COUNTER, make_grants.S2, make_openings.TAGS)
+    sealed = make_openings.seal_release(mutate(rng, plain, [plain]))
+    return sealed if rng.random() < 0.5 else mutate(rng, sealed, [sealed])
+
+
 def _run_release(sealed: bytes) -> None:
-    tags, number = make_openings.TAGS, make_grants.NUMBER
-    opening.read_release(sealed, make_openings.FRESH, number, make_openings.COUNTER, tags)
+    _read_release(sealed, make_openings.FRESH)
+
+
+def _run_hybrid_release(sealed: bytes) -> None:
+    _read_release(sealed, replace(make_openings.FRESH, seed=make_openings.SEED))
+
+
+def _read_release(sealed: bytes, fresh: BoxKey) -> None:
+    opening.read_release(sealed, fresh, make_grants.NUMBER, make_openings.COUNTER, make_openings.TAGS)
 
 
 # Envelopes: the inner map or the body is changed, signed and sealed again; the body is read on.
@@ -443,6 +457,7 @@ def _all() -> Sequence[Target]:
         Target("envelope", 10, _envelope, _run_envelope),
         Target("request", 20, _request, _run_request),
         Target("release", 10, _release, _run_release),
+        Target("release-hybrid", 2, _hybrid_release, _run_hybrid_release),
         Target("entry", 6, _entry, _run_entry),
         Target("card", 10, card, identity.read_card),
         Target("authority", 10, _by("authority", lambda: ORDER, AUTHORITY_KEY), certificate.read_authority),

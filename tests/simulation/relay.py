@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from sync import wire
 from sync.client import Appended, Changed, RelayInfo, RelayRefused, RelayUnreachable, Token, Watch
 from sync.relay import blobs, halves, mailbox, trace
+from sync.relay.checker import prepare
 from sync.relay.clock import RelayClock
 from sync.relay.halves import Promise
 from sync.relay.memory import MemoryStore
 from sync.relay.refusal import Refusal
-from sync.relay.signing import Box, Signer, check_reader
+from sync.relay.signing import Box, HybridBox, Signer
 from sync.relay.store import BLOB, Capability
 from sync.wire import Checkpoint, Message, Opening, Receipt, hash_token
 from vault.errors import BadSignature, RelayContradiction
@@ -307,19 +308,18 @@ class Wire:
         return self._relay.receipt(wire.HALF_DESTROYED, grant, self._call("destroy_half", grant, destroy))
 
     def open(self, grant: bytes, request: bytes) -> tuple[Checkpoint, bytes]:
-        opening = Opening.decode(request)
+        opening, kem = Opening.receive(request)
 
         def release(books: Books) -> tuple[Checkpoint, bytes]:
             safe: Any = books.safe
 
-            def rule(now: int) -> tuple[halves.Release, Box]:
+            def rule(now: int) -> tuple[halves.Release, Box | HybridBox]:
                 half = books.store.half(grant)
                 if half is None:
                     raise Refusal("unknown")
-                check_reader(half.reader, wire.prehash("opening", opening.signed), opening.signature)
-                return halves.release(books.store, safe, opening, request, wire.hash_body(request), now), Box.make(
-                    opening.fresh
-                )
+                digest = hashlib.blake2b(opening.signed, digest_size=64).digest()
+                box = prepare(half.reader, digest, opening.signature, opening.fresh, kem)
+                return halves.release(books.store, safe, opening, now), box
 
             done, box = self._relay.rule(books, rule)
             if done.used_up:

@@ -16,6 +16,7 @@ from typing import Any
 import nacl.bindings as sodium
 import pytest
 
+from spec.vectors import make_openings
 from spec.vectors.make_grants import READER
 from spec.vectors.people import DOCTOR, HOLDER, OTHER
 from spec.vectors.writing import HERE
@@ -68,15 +69,16 @@ def of_renewal(given: Given, _: Given) -> tuple[bytes, bytes]:
 def of_request(given: Given, _: Given) -> tuple[bytes, bytes]:
     read = opening.read_request(blob(given, "data"), blob(given, "reader"))
     signer = SIGNERS[blob(given, "reader")].sign
-    made = wire.Opening.encode(read.grant, read.counter, read.fresh, list(read.tags), read.statement, signer)
-    return made, blob(given, "data")
+    kem = make_openings.KEM if read.kem_hash else b""  # it travels behind what is kept
+    made = wire.Opening.encode(read.grant, read.counter, read.fresh, list(read.tags), read.statement, signer, kem)
+    return made, blob(given, "data") + kem
 
 
 def of_entry(given: Given, _: Given) -> tuple[bytes, bytes]:
     """The request around it, and the statement inside it."""
     request = {"data": given["entry"], "reader": given["reader"]}
     written, entry = of_request(request, {})
-    sealed = opening.read_request(entry, blob(given, "reader")).statement
+    sealed = opening.read_request(blob(given, "entry"), blob(given, "reader")).statement
     inner = statement.open_statement(BoxKey.from_secret(blob(given, "box")), sealed)
     second = again("opening-statement", opening.STATEMENT, inner, SIGNERS[blob(given, "grantee")])
     return written + second[0], entry + second[1]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ from sync.relay.http import Scope
 from sync.relay.log import Log
 from sync.relay.refusal import Refusal, StorageRefused
 from sync.relay.safe import HalfSafe
+from sync.relay.signing import HybridBox
 from sync.relay.store import Half
 from tests.sync.conftest import RunningRelay
+from vault.errors import CannotOpen
+from vault.hybrid import derive_public, make_fresh
+from vault.opening import read_release
 from vault.primitives import BoxKey, SigningKey, derive_key
 
 
@@ -40,9 +45,9 @@ class Grant:
     def put(self, client: RelayClient) -> wire.Receipt:
         return client.put_half(self.number, self.owner, self.half, self.reader.public, **self.terms)
 
-    def request(self, counter: int, *, key: SigningKey | None = None, fresh: bytes = b"") -> bytes:
-        sign = (key or self.reader).sign
-        return wire.Opening.encode(self.number, counter, fresh or self.fresh.public, [self.tag], b"sealed why", sign)
+    def request(self, counter: int, *, key: SigningKey | None = None, fresh: bytes = b"", kem: bytes = b"") -> bytes:
+        sign, fresh = (key or self.reader).sign, fresh or self.fresh.public
+        return wire.Opening.encode(self.number, counter, fresh, [self.tag], b"sealed why", sign, kem)
 
     def open(self, client: RelayClient, counter: int) -> wire.Checkpoint:
         checkpoint, sealed = client.open(self.number, self.request(counter))
@@ -72,6 +77,40 @@ def test_an_opening_is_released_and_traced(client: RelayClient) -> None:
     assert [wire.Opening.decode(message.body).counter for message in messages] == [1, 2, 9]
     assert messages[0].body == grant.request(1)
     assert refusal(client.trace, grant.number, os.urandom(32)) == (403, "token")
+
+
+def test_an_opening_in_suite_2_is_released_to_both_fresh_keys_and_traced_without_them(client: RelayClient) -> None:
+    grant, fresh = Grant(), make_fresh()
+    assert fresh.seed is not None
+    grant.put(client)
+    request = grant.request(1, fresh=fresh.public, kem=derive_public(fresh.seed))
+    checkpoint, sealed = client.open(grant.number, request)
+    halves = read_release(sealed, fresh, grant.number, 1, [grant.tag])
+    assert halves == {grant.tag: derive_key(grant.half, "elpis-half-tag", grant.tag)}
+    messages, head = client.trace(grant.number, grant.owner)
+    assert head.chain == checkpoint.chain and [message.body for message in messages] == [request[: -wire.KEM]]
+    for other in (
+        replace(fresh, seed=os.urandom(64)),
+        replace(fresh, secret=os.urandom(32)),
+        replace(fresh, seed=None),
+    ):
+        with pytest.raises(CannotOpen):
+            read_release(sealed, other, grant.number, 1, [grant.tag])
+    assert client.open(grant.number, grant.request(2))[0].count == 2  # and the next one in suite 1
+
+
+def test_a_key_of_suite_2_that_is_none_is_refused_and_not_traced(client: RelayClient) -> None:
+    grant, kem = Grant(), derive_public(os.urandom(64))
+    grant.put(client)
+    for request in (
+        grant.request(1, kem=b"\xff" * wire.KEM),
+        grant.request(1, kem=kem, fresh=bytes(32)),
+        grant.request(1, kem=kem)[: -wire.KEM] + derive_public(os.urandom(64)),
+        grant.request(1, kem=kem)[: -wire.KEM],
+    ):
+        assert refusal(client.open, grant.number, request) == (400, "malformed")
+    assert refusal(client.open, grant.number, grant.request(1, kem=kem, key=Grant().reader)) == (403, "signature")
+    assert client.trace(grant.number, grant.owner)[1].count == 0
 
 
 def test_put_is_idempotent_and_only_when_identical(client: RelayClient) -> None:
@@ -531,9 +570,24 @@ def test_helper_that_dies_is_replaced(tmp_path: Path) -> None:
             grant = Grant()
             await store_half(relay, grant)
             path = f"/v1/halves/{wire.encode_b64(grant.number)}/openings"
-            for counter in (1, 2, 3):
+            for counter, kem in enumerate((b"", derive_public(os.urandom(64)), b""), 1):
                 relay.keeper.checker._process.kill()
-                status, _ = await post(relay, "POST", path, grant.request(counter))
+                status, _ = await post(relay, "POST", path, grant.request(counter, kem=kem))
                 assert status == 200
+
+
+def test_openings_of_one_moment_in_both_suites(tmp_path: Path) -> None:
+    """More of them than one message to the helper takes."""
+
+    async def story() -> None:
+        async with in_process(tmp_path) as relay:
+            grant, kem = Grant(), derive_public(os.urandom(64))
+            await store_half(relay, grant)
+            keeper, path = relay.keeper, f"/v1/halves/{wire.encode_b64(grant.number)}/openings"
+            asked = [wire.Opening.receive(grant.request(n, kem=kem if n % 3 else b"")) for n in range(1, 151)]
+            boxes = await asyncio.gather(*(keeper.checker.prepare(grant.reader.public, *one) for one in asked))
+            assert [isinstance(box, HybridBox) for box in boxes] == [bool(key) for _, key in asked]
+            status, _ = await post(relay, "POST", path, grant.request(200, kem=kem))
+            assert status == 200
 
     asyncio.run(story())

@@ -177,9 +177,8 @@ async def look(keeper: Keeper, image: Image, told: Told) -> None:
 
 
 def opened(keeper: Keeper, grant: bytes) -> None:
-    body = b"an opening"
-    request = wire.Opening(grant, 1, bytes(32), (bytes(16),), b"", bytes(64), body)
-    halves.release(keeper.store, keeper.safe, request, body, wire.hash_body(body), int(time.time()))
+    request = wire.Opening(grant, 1, bytes(32), None, (bytes(16),), b"", bytes(64), b"an opening")
+    halves.release(keeper.store, keeper.safe, request, int(time.time()))
 
 
 def bodies(store: Store, box: bytes) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync.relay.hybrid import make_box
 from sync.wire import OPENING_BYTES, STATEMENT_BYTES, Opening, derive_half_tag, encode_release
 from tests.persons import DOCTOR, HOLDER, NOW, OTHER, seed
 from vault.errors import (
@@ -21,9 +22,10 @@ from vault.errors import (
     VerificationFailed,
     WrongRecipient,
 )
+from vault.hybrid import PUBLIC, derive_public, make_fresh
 from vault.identity import Identity
 from vault.opening import MAX_TAGS, STATEMENT, cut, make_request, read_release, read_request, verify_opening
-from vault.primitives import BoxKey, SigningKey, seal_to
+from vault.primitives import BoxKey, SigningKey, hash32, seal_to
 from vault.statement import make_statement, seal_statement
 
 READER, FRESH = SigningKey.from_seed(seed("reader")), BoxKey.from_secret(seed("fresh"))
@@ -81,7 +83,8 @@ def test_an_opening_is_proven() -> None:
         (b"", Malformed),
         (ENTRY[:-1], Malformed),
         (ENTRY + b"\0", Malformed),
-        (b"\2" + ENTRY[1:], SuiteRefused),
+        (b"\3" + ENTRY[1:], SuiteRefused),
+        (b"\2" + ENTRY[1:], Malformed),
         (resigned(ENTRY, OTHER.sign), BadSignature),
         (resigned(ENTRY[:73] + b"\0" + ENTRY[74:]), Malformed),
         (resigned(ENTRY[:73] + b"\xff" + ENTRY[74:]), Malformed),
@@ -172,6 +175,21 @@ def test_a_release_gives_the_halves_that_were_asked_for() -> None:
 def test_what_a_reader_of_releases_refuses(plain: bytes, failure: type[VaultError]) -> None:
     with pytest.raises(failure):
         read_release(seal_to(FRESH.public, plain), FRESH, NUMBER, 7, TAGS)
+
+
+def test_a_request_in_suite_2_carries_the_key_that_it_is_signed_for() -> None:
+    fresh = make_fresh()
+    assert fresh.seed is not None
+    body = request_of(fresh=fresh)
+    entry, kem = body[:-PUBLIC], body[-PUBLIC:]
+    assert kem == derive_public(fresh.seed) and len(entry) == len(ENTRY) + 32
+    assert read_request(entry, READER.public).kem_hash == hash32(kem) and verified(entry).counter == 7
+    assert Opening.receive(body) == (Opening.decode(entry), kem)
+    sealed = make_box(kem, fresh.public).seal(PLAIN)
+    assert set(read_release(sealed, fresh, NUMBER, 7, TAGS)) == set(TAGS)
+    for fallen in (seal_to(fresh.public, PLAIN), make_box(kem, FRESH.public).seal(PLAIN), sealed[:-1], b""):
+        with pytest.raises(CannotOpen):
+            read_release(fallen, fresh, NUMBER, 7, TAGS)
 
 
 def test_a_release_is_for_the_fresh_key_alone() -> None:
