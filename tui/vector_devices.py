@@ -35,7 +35,7 @@ def _hello(given: Given) -> dict[str, Any]:
     else:
         fields = enrolment.check_new(data, commit, given.blob("secret") if "secret" in given else None)
     _same(enrolment.HELLO.encode(fields), data)
-    return {name: fields[name] for name in ("vault", "sign", "box", "fresh", "nonce", "name")}
+    return {name: fields[name] for name in ("vault", "sign", "box", "fresh", "kem", "nonce", "name")}
 
 
 def _meeting(given: Given) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _welcome(given: Given) -> dict[str, Any]:
         SigningKey.from_seed(secrets["sign"]),
         BoxKey.from_secret(secrets["box"]),
         "",
-        BoxKey.from_secret(secrets["fresh"]),
+        BoxKey.from_secret(secrets["fresh"], given.blob("seed")),
         bytes(32),
     )
     secret = given.blob("secret") if "secret" in given else None

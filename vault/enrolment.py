@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from vault.encoding import Shape, blob, integer, list_of, one_of, optional, text
 from vault.errors import BadSignature, Malformed, WrongRecipient
+from vault.hybrid import PUBLIC, check_public, derive_public, make_fresh
 from vault.identity import relay_url
 from vault.operation import CHAIN
 from vault.primitives import (
+    HYBRID,
     KEY,
     SUITE,
     BoxKey,
@@ -62,11 +64,12 @@ HELLO = Shape(
         "sign": blob(KEY),
         "box": blob(KEY),
         "fresh": blob(KEY),
+        "kem": optional(blob(PUBLIC)),
         "nonce": blob(KEY),
         "name": text(60),
         "proof": optional(blob(KEY)),
     },
-    limit=2000,
+    limit=3000,
 )
 TOKENS = Shape("tokens", {"address": blob(KEY), "owner": blob(KEY), "append": blob(KEY), "key": blob(KEY)})
 SENDER = Shape("sender", {"device": blob(16), "seq": integer(1), "head": blob(KEY)})
@@ -138,18 +141,20 @@ class Side:
     sign: SigningKey
     box: BoxKey
     name: str
-    fresh: BoxKey = field(default_factory=BoxKey.make)
+    fresh: BoxKey = field(default_factory=make_fresh)
     nonce: bytes = field(default_factory=make_key)
 
     def hello(self, *, commit: bytes = b"", secret: bytes | None = None) -> bytes:
         """Its hello; with the proof that it read the code when there is a secret and it is the new one."""
+        seed = self.fresh.seed if self.role == "new" else None  # nothing is sealed to the old one
         fields = {
-            "suite": SUITE,
+            "suite": HYBRID,
             "role": self.role,
             "vault": self.vault,
             "sign": self.sign.public,
             "box": self.box.public,
             "fresh": self.fresh.public,
+            "kem": derive_public(seed) if seed else None,
             "nonce": self.nonce,
             "name": self.name,
             "proof": None,
@@ -170,9 +175,11 @@ def derive_commit(hello: bytes) -> bytes:
 def read_hello(data: bytes, role: str) -> dict[str, Any]:
     """Malformed, SuiteRefused or BadKey; a hello of the same side reflected is Malformed."""
     fields = HELLO.decode(data)
-    need_suite(fields["suite"])
-    if fields["role"] != role:
+    need_suite(fields["suite"], known=(HYBRID,))
+    if fields["role"] != role or (fields["kem"] is None) != (role == "old"):
         raise Malformed("not a hello of the other side")
+    if fields["kem"] is not None:
+        check_public(fields["kem"])
     check_box_public(fields["fresh"])
     check_box_public(fields["box"])
     return fields
@@ -217,7 +224,7 @@ def seal_welcome(
     """Everything that the new device needs, for it alone. `given`: about, identity and relay."""
     proof = derive_key(secret, "elpis-pair-proof", transcript) if secret is not None else None
     fields = {
-        "suite": SUITE,
+        "suite": HYBRID,
         "recipient": new["fresh"],
         "transcript": transcript,
         "proof": proof,
@@ -230,7 +237,7 @@ def seal_welcome(
         "snapshot": dict(admission.snapshot),
         "senders": [dict(sender) for sender in admission.senders],
     }
-    return seal_statement(new["fresh"], make_statement("welcome", WELCOME, fields, old.sign))
+    return seal_statement(new["fresh"], make_statement("welcome", WELCOME, fields, old.sign), new["kem"])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -284,7 +291,7 @@ def open_welcome(
     """What the old device handed over. CannotOpen, BadSignature, WrongRecipient, Malformed or as a roster reads."""
     statement = read_statement("welcome", WELCOME, open_statement(side.fresh, sealed))
     fields = dict(statement.by(old["sign"]).fields)
-    need_suite(fields["suite"])
+    need_suite(fields["suite"], known=(HYBRID,))
     if fields["recipient"] != side.fresh.public or fields["transcript"] != transcript:
         raise WrongRecipient("this was handed to another device")
     if secret is not None:

@@ -11,10 +11,11 @@ from typing import Any
 from spec.reader import rosters
 from spec.reader.cbor import Check, blob, boolean, list_of, moment, one_of, or_null, shape, statement, text, whole
 from spec.reader.encoder import encode
+from spec.reader.hybrid import check_key
 from spec.reader.primitives import blake2b, check_box_public, derive, need_suite
 from spec.reader.refusal import Refused, malformed
 from spec.reader.relay import WRITER, link, read_checkpoint
-from spec.reader.statements import opened, read, relay_url
+from spec.reader.statements import opened_by, read, relay_url
 
 Told = dict[str, Any]
 CODE: Mapping[str, Check] = {
@@ -33,6 +34,7 @@ HELLO: Mapping[str, Check] = {
     "sign": blob(32),
     "box": blob(32),
     "fresh": blob(32),
+    "kem": or_null(blob(1184)),
     "nonce": blob(32),
     "name": text(60),
     "proof": or_null(blob(32)),
@@ -143,17 +145,19 @@ def commit_of(hello: bytes) -> bytes:
 def read_hello(data: bytes, role: str, commit: bytes, secret: bytes | None) -> Told:
     if role == "old" and not hmac.compare_digest(commit_of(data), commit):
         raise Refused("bad-signature", "not what the code is bound to")
-    told = statement(data, 2000, HELLO)
-    need_suite(told["suite"])
-    if told["role"] != role:
+    told = statement(data, 3000, HELLO)
+    need_suite(told["suite"], known=(2,))
+    if told["role"] != role or (told["kem"] is None) == (role == "new"):
         raise malformed("a hello of the other side")
+    if told["kem"] is not None:
+        check_key(told["kem"])
     check_box_public(told["fresh"])
     check_box_public(told["box"])
     if role == "new" and secret is not None:
         proof = derive(secret, "elpis-pair-proof", commit + encode({**told, "proof": None}))
         if told["proof"] != proof:
             raise Refused("bad-signature", "the code was not read")
-    return {name: told[name] for name in ("vault", "sign", "box", "fresh", "nonce", "name")}
+    return {name: told[name] for name in ("vault", "sign", "box", "fresh", "kem", "nonce", "name")}
 
 
 def read_meeting(old: bytes, new: bytes) -> Told:
@@ -168,14 +172,14 @@ def read_welcome(
     vault: bytes,
     old_sign: bytes,
     transcript: bytes,
-    fresh: bytes,
+    fresh: tuple[bytes, bytes],
     keys: tuple[bytes, bytes, bytes],
     secret: bytes | None,
 ) -> Told:
-    """`keys`: the new device's public keys (sign, box, fresh); `fresh` the secret of the last."""
-    signed = read("welcome", WELCOME, 900_000, opened(fresh, sealed)).by(old_sign)
+    """`keys`: the new device's public keys (sign, box, fresh); `fresh`: the secret of the last, and the ML-KEM seed."""
+    signed = read("welcome", WELCOME, 900_000, opened_by(*fresh, sealed)).by(old_sign)
     told = signed.fields
-    need_suite(told["suite"])
+    need_suite(told["suite"], known=(2,))
     if told["recipient"] != keys[2] or told["transcript"] != transcript:
         raise Refused("wrong-recipient", "handed to another device")
     if secret is not None and told["proof"] != derive(secret, "elpis-pair-proof", transcript):

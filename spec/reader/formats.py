@@ -49,7 +49,7 @@ def read_welcome(given: Input) -> dict[str, Any]:
     sign, box, fresh = raws(given, "sign", "box", "fresh")
     keys = primitives.ed25519_public(sign), primitives.x25519_public(box), primitives.x25519_public(fresh)
     about = raws(given, "sealed", "vault", "old_sign", "transcript")
-    return devices.read_welcome(*about, fresh, keys, maybe(given, "secret"))
+    return devices.read_welcome(*about, (fresh, raw(given, "seed")), keys, maybe(given, "secret"))
 
 
 def typed(value: Any) -> Any:

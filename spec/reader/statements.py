@@ -224,14 +224,19 @@ def read(kind: str, fields: Mapping[str, Check], limit: int, data: bytes) -> Sig
 
 
 def opened(secret: bytes, sealed: bytes, signing: bytes | None = None) -> bytes:
+    """The statement inside a message that was sealed to a person, who has the ML-KEM key of the signing seed."""
+    return opened_by(secret, seed_of(signing) if signing else None, sealed)
+
+
+def opened_by(secret: bytes, seed: bytes | None, sealed: bytes) -> bytes:
     """The statement inside a sealed message, which must name the suite that it was sealed in."""
     if not sealed:
         raise Refused("cannot-open", "nothing")
     suite, box = sealed[0], sealed[1:]
     need_suite(suite, known=(1, 2))
-    if suite == 2 and signing is None:
+    if suite == 2 and seed is None:
         raise Refused("cannot-open", "no key for suite 2")
-    plain = open_hybrid(seed_of(signing), secret, box) if suite == 2 and signing else open_sealed(secret, box)
+    plain = open_hybrid(seed, secret, box) if suite == 2 and seed else open_sealed(secret, box)
     data = unpad(plain)
     outer = statement(data, (1 << 20) + OVERHEAD, OUTER)
     body = decode(outer["body"], 1 << 20)

@@ -7,13 +7,16 @@ from typing import Any
 
 from spec.vectors.make_rosters import DEVICE, FIRST, LAPTOP, ROOT, TWO, VAULT, key_of
 from spec.vectors.people import HOLDER, NOW, OTHER, RELAY_KEY, signed, without
-from spec.vectors.writing import Vectors, fixed, flip, seal_padded
+from spec.vectors.sealing import seal_statement_fixed
+from spec.vectors.writing import Vectors, fixed, flip
 from vault.encoding import encode
 from vault.enrolment import derive_commit, derive_number, derive_transcript
+from vault.hybrid import PUBLIC, SEED, derive_public
 from vault.primitives import BoxKey, derive_key
 
 SECRET = fixed("code secret", 16)
-FRESH = BoxKey.from_secret(fixed("fresh of the new"))
+FRESH = BoxKey.from_secret(fixed("fresh of the new"), fixed("seed of the new", SEED))
+KEM, OTHER_KEM = derive_public(FRESH.seed or b""), derive_public(fixed("another seed", SEED))
 OLD_FRESH = BoxKey.from_secret(fixed("fresh of the old"))
 LOW_ORDER = bytes(32)
 
@@ -21,12 +24,13 @@ LOW_ORDER = bytes(32)
 def hello_fields(role: str, /, **changes: Any) -> dict[str, Any]:
     device, fresh = (DEVICE, OLD_FRESH) if role == "old" else (LAPTOP, FRESH)
     fields: dict[str, Any] = {
-        "suite": 1,
+        "suite": 2,
         "role": role,
         "vault": VAULT if role == "old" else None,
         "sign": device["sign"],
         "box": device["box"],
         "fresh": fresh.public,
+        "kem": KEM if role == "new" else None,
         "nonce": fixed(f"{role} nonce"),
         "name": "téléphone" if role == "new" else "portable",
         "proof": None,
@@ -35,6 +39,7 @@ def hello_fields(role: str, /, **changes: Any) -> dict[str, Any]:
 
 
 OLD, NEW = encode(hello_fields("old")), encode(hello_fields("new"))
+OLD_WITH_KEM = encode(hello_fields("old", kem=KEM))
 COMMIT = derive_commit(OLD)
 PROVEN = encode(hello_fields("new", proof=derive_key(SECRET, "elpis-pair-proof", COMMIT + NEW)))
 TRANSCRIPT = derive_transcript(COMMIT, NEW, OLD)
@@ -79,7 +84,7 @@ def make_codes() -> Vectors:
 
 def make_hellos() -> Vectors:
     vectors = Vectors("device-hello")
-    told = ("vault", "sign", "box", "fresh", "nonce", "name")
+    told = ("vault", "sign", "box", "fresh", "kem", "nonce", "name")
 
     def given(data: bytes, role: str, **changes: Any) -> dict[str, Any]:
         return {"data": data, "role": role, "commit": COMMIT} | changes
@@ -119,7 +124,19 @@ def make_hellos() -> Vectors:
             PROVEN,
             {"secret": fixed("other secret", 16)},
         ),
-        ("suite-2", "an unknown suite", "suite-refused", "new", encode(hello_fields("new", suite=2)), {}),
+        ("suite-1", "a suite that is too low here", "suite-refused", "new", encode(hello_fields("new", suite=1)), {}),
+        ("suite-3", "an unknown suite", "suite-refused", "new", encode(hello_fields("new", suite=3)), {}),
+        ("no-kem", "a new device without an ML-KEM key", "malformed", "new", encode(hello_fields("new", kem=None)), {}),
+        ("kem-ones", "no ML-KEM key", "bad-key", "new", encode(hello_fields("new", kem=b"\xff" * PUBLIC)), {}),
+        ("kem-1183", "an ML-KEM key too short", "malformed", "new", encode(hello_fields("new", kem=KEM[1:])), {}),
+        (
+            "old-kem",
+            "an old device with an ML-KEM key",
+            "malformed",
+            "old",
+            OLD_WITH_KEM,
+            {"commit": derive_commit(OLD_WITH_KEM)},
+        ),
         ("fresh-low", "a fresh key of small order", "bad-key", "new", encode(hello_fields("new", fresh=LOW_ORDER)), {}),
         ("box-low", "a device key of small order", "bad-key", "new", encode(hello_fields("new", box=LOW_ORDER)), {}),
         ("role-other", "a role that does not exist", "malformed", "new", encode(hello_fields("new", role="third")), {}),
@@ -150,7 +167,7 @@ def tokens(name: str) -> dict[str, bytes]:
 
 def welcome_fields(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "suite": 1,
+        "suite": 2,
         "recipient": FRESH.public,
         "transcript": TRANSCRIPT,
         "proof": None,
@@ -181,14 +198,17 @@ def make_welcomes() -> Vectors:
             "sign": key_of("laptop").seed,
             "box": fixed("laptop box"),
             "fresh": FRESH.secret,
+            "seed": FRESH.seed,
             "old_sign": DEVICE["sign"],
             "vault": VAULT,
             "transcript": TRANSCRIPT,
         }
         return fields | changes
 
-    def made(key: Any = by, to: bytes = FRESH.public, **changes: Any) -> bytes:
-        return seal_padded(fixed("welcome ephemeral"), to, signed("welcome", welcome_fields(**changes), key))
+    def made(key: Any = by, to: bytes = FRESH.public, kem: bytes = KEM, **changes: Any) -> bytes:
+        return seal_statement_fixed("welcome", to, signed("welcome", welcome_fields(**changes), key), kem)
+
+    low = signed("welcome", welcome_fields(suite=1), by)
 
     names = ("identity_sign", "identity_box", "relay", "epoch", "count", "chain_at")
     told = {name: welcome_fields()[name] for name in names} | {"channel": tokens("channel")["address"]}
@@ -201,7 +221,10 @@ def make_welcomes() -> Vectors:
         ("bit", "one bit changed", "cannot-open", given(flip(made(), 90))),
         ("by-other", "signed by another device", "bad-signature", given(made(key=OTHER.sign))),
         ("no-proof", "without the proof of the secret", "bad-signature", given(made(), secret=SECRET)),
-        ("suite-2", "an unknown suite", "suite-refused", given(made(suite=2))),
+        ("other-kem", "sealed to another meeting's ML-KEM key", "cannot-open", given(made(kem=OTHER_KEM))),
+        ("suite-1", "sealed in suite 1", "suite-refused", given(seal_statement_fixed("low", FRESH.public, low))),
+        ("suite-1-signed", "sealed in suite 2, signed for suite 1", "suite-refused", given(made(suite=1))),
+        ("suite-3", "signed for an unknown suite", "suite-refused", given(made(suite=3))),
         ("recipient", "signed for another device and sealed again", "wrong-recipient", given(
             made(recipient=OLD_FRESH.public))),
         ("transcript", "of another meeting", "wrong-recipient", given(made(transcript=fixed("other transcript")))),
@@ -210,8 +233,8 @@ def make_welcomes() -> Vectors:
         ("not-in-it", "a roster without the new device", "malformed", given(made(chain=[FIRST]))),
         ("old-not-in-it", "a roster without the old device", "malformed", given(made(chain=gone))),
         ("chain-empty", "no roster", "malformed", given(made(chain=[]))),
-        ("field-less", "a field less", "malformed", given(seal_padded(
-            fixed("welcome ephemeral"), FRESH.public, signed("welcome", without(welcome_fields(), "count"), by)))),
+        ("field-less", "a field less", "malformed", given(seal_statement_fixed(
+            "welcome", FRESH.public, signed("welcome", without(welcome_fields(), "count"), by), KEM))),
     ):  # fmt: skip
         vectors.refused(name, description, failure, value)
     return vectors
