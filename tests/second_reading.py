@@ -6,6 +6,7 @@ are of entries, denied ones included. What this reading cannot tell (None) is no
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -15,21 +16,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-Counts = dict[str, int]
-V3 = "{urn:hl7-org:v3}"
+from tests.second_reading_cda import Counts, count_clinical
 
 FHIR_KINDS = {
     "MedicationStatement": "medication", "MedicationRequest": "medication", "MedicationDispense": "medication",
-    "MedicationAdministration": "medication", "AllergyIntolerance": "allergy", "Condition": "condition",
-    "Immunization": "immunization", "Procedure": "procedure", "FamilyMemberHistory": "family_history",
+    "MedicationAdministration": "medication", "MedicationOrder": "medication",
+    "AllergyIntolerance": "allergy", "Condition": "condition", "Immunization": "immunization",
+    "Procedure": "procedure", "FamilyMemberHistory": "family_history",
     "Observation": "observation",
 }  # fmt: skip
-# Sections of a clinical document, by LOINC code, whose observations are of one kind.
-SECTIONS = {"48765-2": "allergy", "8716-3": "vital"}
-OBSERVED = ("result", "vital", "social_history", "note")  # what an Observation becomes
-VACCINES, PLAN = "11369-6", "18776-5"
+# What is counted together: an Observation becomes any of these kinds, an alert or an order a note.
+OBSERVED = ("result", "vital", "social_history", "note")
+ORDERS = ("ServiceRequest", "ProcedureRequest", "ReferralRequest")
+FHIR_KINDS |= dict.fromkeys(("Flag", *ORDERS), "observation")
+HOLDERS = ("DiagnosticReport", "Observation", "List")  # contain facts of their own
 
 
 def count(data: bytes, name: str) -> Counts | None:
@@ -44,7 +45,7 @@ def count(data: bytes, name: str) -> Counts | None:
     if b"<HealthData" in head:
         return _apple(data)
     if b"ClinicalDocument" in data and head[:1] == b"<":
-        return _cda(data)
+        return count_clinical(data)
     if data[128:132] == b"DICM":
         return _dicom(data)
     return None
@@ -72,52 +73,13 @@ def _resources(roots: Iterable[Any]) -> Iterator[dict[str, Any]]:
     for root in roots:
         if isinstance(root, list):
             yield from _resources(root)
-        elif isinstance(root, dict) and root.get("resourceType") == "Bundle":
+        elif isinstance(root, dict) and (root.get("resourceType") or "Bundle") == "Bundle":
             yield from _resources(entry.get("resource") for entry in root.get("entry", []))
         elif isinstance(root, dict):
             yield root
-
-
-# --- CDA
-
-
-def _cda(data: bytes) -> Counts | None:
-    """Treatments are administrations of something, outside of vaccinations (and of plans, in the United States), each
-    with what it holds; an allergy names what it is against, or is French. Problems stand in too many sections."""
-    try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError:
-        return None
-    found: Counter[str] = Counter({"medication": 0, "allergy": 0, "immunization": 0, "vital": 0})
-    language = root.find(V3 + "languageCode")
-    french = language is not None and language.get("code", "").startswith("fr")
-    kinds = {VACCINES: "immunization"} | ({} if french else {PLAN: ""})
-    for section in root.iter(V3 + "section"):
-        code = section.find(V3 + "code")
-        place = code.get("code", "") if code is not None else ""
-        for entry in section.findall(V3 + "entry"):
-            for tag, kind in (("substanceAdministration", "medication"), ("observation", SECTIONS.get(place, ""))):
-                if tag == "substanceAdministration":
-                    kind = kinds.get(place, kind)
-                if kind in found:
-                    told = _outermost(entry, tag, inner=kind == "vital")
-                    found[kind] += sum(_counts(item, kind, french) for item in told)
-    return dict(found)
-
-
-def _counts(item: ElementTree.Element, kind: str, french: bool) -> bool:
-    if kind == "allergy":
-        return french or item.find(V3 + "participant") is not None
-    return kind not in ("medication", "immunization") or item.find(V3 + "consumable") is not None
-
-
-def _outermost(element: ElementTree.Element, tag: str, *, inner: bool) -> Iterator[ElementTree.Element]:
-    """Elements of this name, with those inside of them only where asked for."""
-    for child in element:
-        if child.tag == V3 + tag:
-            yield child
-        if child.tag != V3 + tag or inner:
-            yield from _outermost(child, tag, inner=inner)
+            if root.get("resourceType") in HOLDERS:
+                held = (item for item in root.get("contained", []) if item.get("resourceType") in FHIR_KINDS)
+                yield from (item for item in held if item["resourceType"] not in ORDERS)
 
 
 # --- HL7 v2
@@ -128,7 +90,7 @@ def _hl7(data: bytes) -> Counts:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252")
-    found: Counter[str] = Counter({"allergy": 0, "condition": 0, "immunization": 0})
+    found: Counter[str] = Counter({"allergy": 0, "condition": 0, "immunization": 0, "result": 0})
     messages: list[list[list[str]]] = []
     for line in re.split(r"[\r\n]+", text):
         fields = line.lstrip("\x0b\x1c").split("|")
@@ -140,7 +102,37 @@ def _hl7(data: bytes) -> Counts:
         found["allergy"] += sum(fields[0] in ("AL1", "IAM") for fields in message)
         found["condition"] += sum(fields[0] == "DG1" for fields in message)
         found["immunization"] += sum(fields[0] == "RXA" for fields in message)
+        for fields in message:
+            for kind, number in _carried(fields).items():
+                found[kind] += number if kind in found else 0
+        if "VXU" not in "".join(message[0][8:9]):
+            found["result"] += sum(_is_result(fields) for fields in message)
     return dict(found)
+
+
+def _carried(fields: list[str]) -> Counts:
+    """A clinical document in a base64 field."""
+    parts = (fields[5] if len(fields) > 5 else "").split("^")
+    if fields[0] != "OBX" or fields[2] != "ED" or len(parts) < 5 or fields[11:12] in (["X"], ["D"]):
+        return {}
+    packed = "".join(parts[4].split()).rstrip("=")
+    packed = packed[:-1] if len(packed) % 4 == 1 else packed  # cut short by one
+    try:
+        data = base64.b64decode(packed + "=" * (-len(packed) % 4))
+    except ValueError:
+        return {}
+    return (count_clinical(data) or {}) if b"ClinicalDocument" in data else {}
+
+
+def _is_result(fields: list[str]) -> bool:
+    """A named observation that is no text, no file, no address, not taken back and no flag of the French profile."""
+    kind, name, value, status = (fields[at] if at < len(fields) else "" for at in (2, 3, 5, 11))
+    if fields[0] != "OBX" or kind in ("TX", "FT", "ED", "RP", "HD", "AD", "XPN", "XAD", "XTN", "CX", "EI"):
+        return False
+    parts = name.split("^")
+    flag = "MetaDMPMSS" in parts or parts[0] in ("MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX")
+    named = any(parts[:2])
+    return named and not flag and status not in ("X", "W", "D") and bool(value.strip("^~") or any(parts[1:2]))
 
 
 # --- Apple Health, DICOM, archives

@@ -205,3 +205,28 @@ def test_all_severities_of_an_allergy_are_told_and_its_concern_keeps_it_active()
     inner = coded("code", "ASSERTION") + coded("value", "416098002", "Drug allergy") + agent
     entry = one("48765-2", concern(observation(inner + severity("Mild") + hives, CCDA + "7"), "active"))
     assert (entry.text("severity"), entry.text("reaction"), entry.text("status")) == ("Mild; Severe", "Hives", "active")
+
+
+def allergy(agent: str, inner: str = "") -> str:
+    role = f'<participant typeCode="CSM"><participantRole><playingEntity>{agent}</playingEntity></participantRole>'
+    return observation(f"{coded('code', 'ASSERTION')}{role}</participant>{inner}", CCDA + "7")
+
+
+def test_an_agent_without_code_is_called_by_its_name() -> None:
+    code = '<code code="UNK" nullFlavor="UNK"><originalText>Coded name not available</originalText></code>'
+    entry = one("48765-2", allergy(f"{code}<name>LATEX STRAP</name>"))
+    assert (entry.text("label"), entry.text("code")) == ("LATEX STRAP", "")
+
+
+def test_a_reaction_that_is_marked_like_an_allergy_is_a_reaction() -> None:
+    """Some senders give both the same templates: nobody is allergic to hives."""
+    hives = observation(coded("value", "247472004", "Hives"), CCDA + "7", CCDA + "4")
+    entry = one("48765-2", allergy(coded("code", "7980", "Penicillin"), link(hives, "MFST")))
+    assert (entry.text("label"), entry.text("reaction")) == ("Penicillin", "Hives")
+
+
+def test_why_somebody_came_is_a_problem_and_an_empty_form_is_none() -> None:
+    why, empty = link(observation(PROBLEM, CCDA + "4"), "RSON"), link(observation("<code/>", CCDA + "4"), "RSON")
+    assert [entry.text("label") for entry in entries("46240-8", f"<encounter>{why}{empty}</encounter>")] == [
+        "Pneumonia"
+    ]

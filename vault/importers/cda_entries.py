@@ -188,7 +188,9 @@ def _own_fact(element: _Element, kind: str) -> bool:
         link = element.getparent()
         inside = link.get("typeCode") if link is not None else None
         return inside not in ("RSON", "MFST") and not _within(element, "allergy")
-    return kind in ("result", "vital", "allergy", "note", "device")
+    if kind == "allergy":
+        return not _within(element, "allergy")  # its reaction, which some senders mark as they mark an allergy
+    return kind in ("result", "vital", "note", "device")
 
 
 def _within(element: _Element, kind: str) -> bool:

@@ -69,7 +69,9 @@ def _agent(role: _Element, narrative: Narrative) -> Coded:
     found = coded(child(role, "code"), narrative)
     name = child(role, "name")
     text = clean("".join(name.itertext())) if name is not None else ""
-    return Coded(found.label or text or found.code, found.code, found.system, found.system_name, found.others)
+    # Without a code its text may be a form of words ("name not available"): the name beside it is better.
+    label = found.label or text if found.code else text or found.label
+    return Coded(label or found.code, found.code, found.system, found.system_name, found.others)
 
 
 def _generic(finding: Coded) -> bool:
@@ -107,8 +109,9 @@ def read_condition(element: _Element, kind: str, narrative: Narrative, out: Buil
     text = narrative.text(child(element, "text"))
     label = finding.label or (narrative.text(value) if value is not None else "") or text or finding.code
     reason = next(element.iterancestors(V3 + "substanceAdministration"), None)
-    if not label and reason is not None:
-        return  # an empty form for a reaction to a vaccine or for why it was not given
+    link = element.getparent()
+    if not label and (reason is not None or (link is not None and link.get("typeCode") == "RSON")):
+        return  # an empty form for a reaction to a vaccine or for why something was done
     span = child(element, "effectiveTime")
     start, end = interval(span)
     stated, ruled_out = own_status(element)

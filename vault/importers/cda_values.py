@@ -122,8 +122,9 @@ def coded(element: _Element | None, narrative: Narrative) -> Coded:
     )
     label = clean(element.get("displayName")) or narrative.text(child(element, "originalText"))
     label = label or next((name for _, _, name in others if name), "")
+    # A code beside a null flavour ("UNK") is none.
     code, system = clean(element.get("code")), clean(element.get("codeSystem"))
-    if not code:
+    if not code or element.get("nullFlavor"):
         code, system = next(((c, s) for c, s, _ in others if c), ("", ""))
     return Coded(label, code, system, clean(element.get("codeSystemName")), others)
 

@@ -16,7 +16,7 @@ from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
 from vault.importers.dates import from_fhir
 from vault.importers.fhir_content import content_reads, document_of, has_content
-from vault.importers.fhir_entries import entry_of
+from vault.importers.fhir_entries import entries_of
 from vault.importers.fhir_header import (
     author_of_composition,
     bundle_id,
@@ -43,6 +43,7 @@ from vault.importers.fhir_people import read_people
 from vault.importers.fhir_types import Resolver, Resource, items, label_of, narrative, text_of
 from vault.importers.fhir_versions import version_of
 from vault.importers.reading import Builder, clean, sha256
+from vault.terminology import class_of_type
 
 MEDIA_TYPE = "application/fhir+json"
 # Resources that are the frame of others or about money; nothing is lost by not counting them.
@@ -150,14 +151,19 @@ def _add_entries(parts: Parts, out: Builder, sections: dict[int, str], only: set
         if version := version_of(resource):
             out.warn(f"an older version of FHIR ({version}): read as far as it is the same, and kept whole")
         try:
-            entry = entry_of(resource, parts.resolver, sections.get(id(resource), ""))
+            entries = entries_of(resource, parts.resolver, sections.get(id(resource), ""))
         except (AttributeError, TypeError, ValueError, KeyError) as failure:
             shown = f"{kind}/{clean(number, 60)}"
             out.warn(f"{shown} could not be read ({type(failure).__name__}) and stays in the original file")
             continue
-        if entry is not None:
+        for entry in entries:
             out.add(entry[0], entry[1])
-        elif not read_people(resource, out) and kind not in _FRAME and not has_content(resource, parts.resolver):
+        if (
+            not entries
+            and not read_people(resource, out)
+            and kind not in _FRAME
+            and not has_content(resource, parts.resolver)
+        ):
             out.not_understood(clean(kind, 60))
 
 
@@ -256,16 +262,17 @@ def _single(resource: Resource, data: bytes, name: str, media_type: str, warning
     _add_entries(parts, out, {})
     if resource["resourceType"] in _FRAME and not out.entries:
         out.not_understood(clean(resource["resourceType"], 60))
-    entry = out.entries[0][1] if out.entries else {}
+    entry = out.entries[0][1] if len(out.entries) == 1 and len(parts.resources) == 1 else {}
+    type_code = document.type_code or (type_code_of(resource.get("code")) if "conclusion" in resource else "")
     document = Document(
         title=document.title or str(entry.get("label", "")) or title_of(resource) or stem_of(name),
-        type_code=document.type_code,
-        class_code=document.class_code,
+        type_code=type_code,
+        class_code=document.class_code or class_of_type(type_code),
         date=document.date or str(entry.get("start", "")) or latest_date([resource]),
         author=document.author or str(entry.get("author", "")),
         confidentiality=confidentiality_of(resource),
         language=text_of(resource.get("language")),
         source_id=resource_id(resource) or f"sha256:{sha256(data)}",
-        text="\n".join(filter(None, (document.text, narrative(resource.get("text"))))),
+        text="\n".join(filter(None, (document.text, *(_reports([resource]) or [narrative(resource.get("text"))])))),
     )
     return [out.finish(document, subject)]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from vault.importers.dates import from_fhir
-from vault.importers.fhir_facts import STATUS, Fields, common_fields, when
+from vault.importers.fhir_facts import STATUS, Fields, common_fields, period, sites, when
+from vault.importers.fhir_others import read_alert, read_consent, read_family, read_order
 from vault.importers.fhir_treatments import read_treatment
 from vault.importers.fhir_types import (
     Resolver,
@@ -32,13 +33,16 @@ _SECTION_KIND = {"30954-2": "result", "8716-3": "vital", "29762-2": "social_hist
                  "82810-3": "social_history", "47420-5": "note"}  # fmt: skip
 
 
-def entry_of(resource: Resource, resolver: Resolver, section: str = "") -> tuple[str, Fields] | None:
-    """(kind, fields), None for what is not a fact about the patient. `section` is the LOINC of its IPS section."""
+def entries_of(resource: Resource, resolver: Resolver, section: str = "") -> list[tuple[str, Fields]]:
+    """(kind, fields) each; none of what is not a fact about the patient. `section` is the LOINC of its IPS section."""
     kind = resource.get("resourceType")
     if kind == "Observation":
-        return _observation(resource, section)
+        return [_observation(resource, section)]
+    if kind == "FamilyMemberHistory":
+        return read_family(resource)
     reader = _READERS.get(kind) if isinstance(kind, str) else None
-    return reader(resource, resolver) if reader is not None else None
+    found = reader(resource, resolver) if reader is not None else None
+    return [found] if found is not None else []
 
 
 def _allergy(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
@@ -55,7 +59,10 @@ def _allergy(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         "start": start or from_fhir(resource.get("recordedDate")),
         "end": end,
         "status": STATUS.get(label_of_code(resource.get("clinicalStatus") or resource.get("status")), "unknown"),
-        "negated": fields["negated"] or has_code(resource.get("verificationStatus"), "refuted"),
+        "negated": fields["negated"]
+        or has_code(resource.get("verificationStatus"), "refuted")
+        or resource.get("status") == "refuted",
+        "note": _uncertain(resource, fields),
         "reaction": "; ".join(dict.fromkeys(filter(None, signs))),
         "severity": next((text for part in reactions if (text := text_of(part.get("severity")))), ""),
         "criticality": text_of(resource.get("criticality")),
@@ -81,9 +88,17 @@ def _condition(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
         "status": status or ("completed" if end else "unknown"),
         "severity": label_of(resource.get("severity")),
         "negated": fields["negated"] or has_code(resource.get("verificationStatus"), "refuted"),
+        "note": _uncertain(resource, fields, sites(resource)),
         "author": resolver.name(resource.get("asserter") or resource.get("recorder"), resource),
     }
     return "condition", fields
+
+
+def _uncertain(resource: Resource, fields: Fields, *more: str) -> str:
+    """The note, with how sure the statement is where it is not."""
+    sure = label_of_code(resource.get("verificationStatus"))
+    said = sure if sure in ("unconfirmed", "provisional", "differential", "refuted") else ""
+    return " · ".join(filter(None, (said, *more, str(fields["note"]))))
 
 
 def _immunization(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
@@ -145,7 +160,9 @@ def _observation(resource: Resource, section: str) -> tuple[str, Fields]:
         "start": start or from_fhir(resource.get("issued")),
         "end": end,
         "status": "unknown" if resource.get("status") in ("registered", "preliminary", "cancelled") else "",
-        "note": " · ".join(filter(None, (str(fields["note"]), text_of(resource.get("comment")), absent))),
+        "note": " · ".join(
+            filter(None, (sites(resource), str(fields["note"]), text_of(resource.get("comment")), absent))
+        ),
     }
     if absent and not value:
         fields["negated"] = True
@@ -182,7 +199,7 @@ def _value(holder: dict[str, Any]) -> tuple[str, str]:
         if kind == "Ratio":
             return " / ".join(filter(None, (measure(value.get(part)) for part in ("numerator", "denominator")))), ""
         if kind == "Period":
-            return " - ".join(filter(None, (from_fhir(value.get(part)) for part in ("start", "end")))), ""
+            return period(value), ""
         if kind == "SampledData":
             return text_of(value.get("data"))[:200], ""
         if found := text_of(value):
@@ -213,7 +230,9 @@ def _procedure(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     actor = first(resource.get("performer"))
     fields |= {
         "start": start, "end": end, "status": STATUS.get(status, "unknown"),
-        "negated": fields["negated"] or status == "not-done" or resource.get("notDone") is True,
+        "negated": fields["negated"] or status == "not-done" or resource.get("notDone") is True
+        or resource.get("notPerformed") is True,
+        "note": " · ".join(filter(None, (sites(resource), str(fields["note"])))),
         "performer": resolver.name(actor.get("actor") or actor, resource),
     }  # fmt: skip
     return "procedure", fields
@@ -232,26 +251,6 @@ def _device(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
     }
 
 
-def _family(resource: Resource, resolver: Resolver) -> tuple[str, Fields]:
-    who = label_of(resource.get("relationship"))
-    conditions = [label_of(part.get("code")) for part in items(resource.get("condition"))]
-    fields = common_fields(
-        resource, "; ".join(filter(None, conditions)) or who, first(resource.get("condition")).get("code")
-    )
-    start, _ = when(resource, "date")
-    return "family_history", fields | {"start": start, "note": " · ".join(filter(None, (who, str(fields["note"]))))}
-
-
-def _consent(resource: Resource, resolver: Resolver) -> tuple[str, Fields] | None:
-    if not has_code(resource.get("scope"), "adr") and not has_code(
-        resource.get("category"), "acd", "dnr", "hcd", "polst", "42348-3", "75320-2"
-    ):
-        return None
-    concept = next((item for item in items(resource.get("category")) if label_of(item)), resource.get("scope"))
-    fields = common_fields(resource, label_of(concept), concept)
-    return "directive", fields | {"start": from_fhir(resource.get("dateTime"))}
-
-
 _READERS: dict[str, Callable[[Resource, Resolver], tuple[str, Fields] | None]] = {
     "MedicationStatement": read_treatment,
     "MedicationUsage": read_treatment,
@@ -266,6 +265,9 @@ _READERS: dict[str, Callable[[Resource, Resolver], tuple[str, Fields] | None]] =
     "Procedure": _procedure,
     "DeviceUseStatement": _device,
     "DeviceUsage": _device,
-    "FamilyMemberHistory": _family,
-    "Consent": _consent,
+    "Flag": read_alert,
+    "ServiceRequest": read_order,
+    "ProcedureRequest": read_order,
+    "ReferralRequest": read_order,
+    "Consent": read_consent,
 }

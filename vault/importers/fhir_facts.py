@@ -8,8 +8,10 @@ from vault.importers.dates import from_fhir
 from vault.importers.fhir_types import (
     Resource,
     codes_of,
+    first,
     has_code,
     items,
+    label_of,
     text_of,
 )
 from vault.importers.reading import says_nothing
@@ -38,6 +40,16 @@ def common_fields(resource: Resource, label: str, concept: Any) -> Fields:
 
 def _notes(resource: Resource) -> str:
     return " · ".join(filter(None, (text_of(item.get("text")) for item in items(resource.get("note")))))
+
+
+def sites(resource: Resource) -> str:
+    """Where on the body."""
+    return "; ".join(dict.fromkeys(filter(None, (label_of(item) for item in items(resource.get("bodySite"))))))
+
+
+def period(value: Any) -> str:
+    """A Period as "start - end"."""
+    return " - ".join(filter(None, (from_fhir(first(value).get(part)) for part in ("start", "end"))))
 
 
 def when(resource: Resource, *names: str) -> tuple[str, str]:

@@ -15,6 +15,12 @@ from vault.terminology import fold
 MAX_BYTES = 512 << 20
 MAX_NESTED = 4
 MAX_SUBJECTS = 50
+# What holds facts of its own inside itself: a report its results, a list what it lists.
+_HOLDERS = frozenset({"DiagnosticReport", "Observation", "List"})
+_FACTS = frozenset({
+    "Observation", "FamilyMemberHistory", "AllergyIntolerance", "Condition", "Immunization", "Procedure",
+    "MedicationStatement",
+})  # fmt: skip
 
 
 @dataclass
@@ -31,6 +37,16 @@ class Parts:
             return
         self.resolver.put(resource, full_url)
         self.resources.append(resource)
+        self.resources += _held(resource)
+
+
+def _held(resource: Resource) -> list[Resource]:
+    """The facts contained in a report or list, each with what it needs to be read alone."""
+    if resource["resourceType"] not in _HOLDERS:
+        return []
+    shared: dict[str, Any] = {name: resource[name] for name in ("subject", "contained") if name in resource}
+    return [{**shared, **inner, "contained": resource["contained"]} for inner in items(resource.get("contained"))
+            if inner.get("resourceType") in _FACTS]  # fmt: skip
 
 
 def load(data: bytes) -> tuple[Any, list[str]]:

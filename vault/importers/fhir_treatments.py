@@ -53,6 +53,8 @@ def read_treatment(resource: Resource, resolver: Resolver) -> tuple[str, Fields]
     else:
         shown = STATUS.get(status, "unknown")
     unusual = status if status in ("on-hold", "intended", "draft", "not-taken", "suspended") else ""
+    if resource.get("intent") in ("proposal", "plan", "option"):
+        shown, unusual = "unknown", "planned"
     fields |= {
         "substance": _substance(concept, product, atc, resolver),
         "dose": _dose(resource),
@@ -90,9 +92,9 @@ def _medication_concept(resource: Resource, resolver: Resolver) -> tuple[Any, Re
         return {"text": "; ".join(filter(None, parts)) or text_of(first(reference).get("display"))}, product
     if concept is None and isinstance(reference, dict):
         # A FHIR Coding-like display, or an identifier only: the medicine is not in the file.
-        return {
-            "text": text_of(reference.get("display")) or text_of(first(reference.get("identifier")).get("value"))
-        }, {}
+        # Where even that is missing, its number is shown: a treatment that nobody can name is still one.
+        identifier = text_of(first(reference.get("identifier")).get("value"))
+        return {"text": text_of(reference.get("display")) or identifier or text_of(reference.get("reference"))}, {}
     return concept, {}
 
 
