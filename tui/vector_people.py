@@ -20,6 +20,7 @@ from vault import (
     identity,
     keys,
     log,
+    masking,
     opening,
     roster,
     shares,
@@ -152,19 +153,19 @@ def _renewal(given: Given) -> dict[str, Any]:
 
 
 def _half_tag(given: Given) -> dict[str, Any]:
-    return {"half_tag": grant.derive_half_tag(given.blob("half"), given.blob("tag"))}
+    return {"half_tag": masking.derive_half_tag(given.blob("half"), given.blob("tag"))}
 
 
 def _wrap(given: Given) -> dict[str, Any]:
-    item = _item(given.given("item"))
-    key = grant.derive_item_key(given.blob("half"), given.blob("half_tag"), given.blob("grant_hash"), item.tag)
-    content = grant.unwrap(key, given.blob("wrap"), given.blob("grant_hash"), item)
-    return content.fields()
+    item, edit = _item(given.given("item")), given.text("right") == "edit"
+    half, half_tag, grant_hash = given.blob("half"), given.blob("half_tag"), given.blob("grant_hash")
+    masked, label = given.blob("masked"), given.blob("label")
+    return masking.unwrap(half, half_tag, grant_hash, item, masked, label, edit=edit).fields()
 
 
-def _item(fields: Given) -> grant.Item:
+def _item(fields: Given) -> masking.Item:
     blobs = {name: fields.blob(name) for name in ("document", "edition", "tag", "mailbox")}
-    return grant.Item(epoch=fields.number("epoch"), **blobs)
+    return masking.Item(epoch=fields.number("epoch"), **blobs)
 
 
 def _opening_request(given: Given) -> dict[str, Any]:

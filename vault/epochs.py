@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from vault.channel import Writer, encode_edition
 from vault.errors import InputRefused
+from vault.masking import MAX_TITLE, seal_label
+from vault.opening import cut
 from vault.primitives import make_id, make_key
 from vault.replica import Edit, make
 from vault.store.mailboxes import MailboxStore
@@ -25,7 +27,7 @@ MAX_TOKENS = 64  # of one mailbox, as every relay limits them
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Member:
-    """A grantee of the epoch. Tokens are made for this epoch and person; `append` is None for the right to read."""
+    """A grantee of the epoch. Tokens are of this epoch and person; `append` is None for the right to read."""
 
     sign: bytes
     name: str
@@ -38,7 +40,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Started:
-    """The new epoch of one document: what every member's wrap holds."""
+    """The new epoch of one document: its key, and what every member is told of it."""
 
     document: bytes
     epoch: int
@@ -46,11 +48,7 @@ class Started:
     mailbox: bytes
     key: bytes
     title: str
-    kind: str
-
-
-def make_member(sign: bytes, name: str, role: str, right: str, until: int) -> Member:
-    return Member(sign, name, role, right, until, make_key(), make_key() if right == "edit" else None)
+    label: bytes
 
 
 class Epochs:
@@ -94,8 +92,9 @@ class Epochs:
             for body in encode_edition(change, writers):
                 self._outbox.queue(relay, "seal", address, {"type": "edition", "token": append}, body)
             self._vault.telling.started(document_id, change, parent)
-        meta = state["meta"]
-        return Started(document, epoch, change.hash, address, key, meta.get("title", ""), meta.get("kind", ""))
+        title, kind = state["meta"].get("title", ""), state["meta"].get("kind", "")
+        label = seal_label(key, document, epoch, change.hash, address, title=cut(title, MAX_TITLE), kind=kind)
+        return Started(document, epoch, change.hash, address, key, title, label)
 
     def close(self, document_id: str) -> None:
         """Nobody has the document any more: its channel closes, and no token opens its files at the relay."""

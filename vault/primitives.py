@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -33,8 +34,10 @@ SEAL_OVERHEAD = 48
 LABELS = frozenset({
     "elpis-commit",        # key commitment of a box
     "elpis-env",           # change envelope
-    "elpis-wrap",          # document key under a grant key
-    "elpis-grant-key",     # grant key from both halves
+    "elpis-wrap",          # a document's label under its channel key
+    "elpis-grant-key",     # mask of a channel key, from both halves
+    "elpis-token-read",    # a grantee's token to read a channel, from both halves
+    "elpis-token-add",     # ... and to append to it
     "elpis-half-tag",      # one document's part of the relay's half
     "elpis-slot-pass",     # keyslot opened by the passphrase
     "elpis-slot-kit",      # keyslot opened by the recovery kit
@@ -146,11 +149,23 @@ def same(left: bytes, right: bytes) -> bool:
 
 def derive_key(secret: bytes, label: str, context: bytes = b"", salt: bytes = b"") -> bytes:
     """KDF: BLAKE2b-256(key=secret, data=context, salt, person=label). 32 bytes."""
-    if not SECRET_MIN <= len(secret) <= SECRET_MAX:
-        raise Malformed(f"a secret is {SECRET_MIN} to {SECRET_MAX} bytes")  # an empty key would hash without any secret
+    _need_secret(secret)
     if len(salt) not in (0, SALT):
         raise Malformed(f"a salt is absent or {SALT} bytes")  # BLAKE2b pads shorter ones: two salts, one key
     return _blake2b(context, label, key=secret, salt=salt)
+
+
+def deriver(secret: bytes, label: str) -> Callable[[bytes], bytes]:
+    """`derive_key` for many contexts under one secret and label: what they share is hashed once."""
+    _need_secret(secret)
+    base = hashlib.blake2b(digest_size=KEY, key=secret, person=_person(label))
+
+    def derive(context: bytes) -> bytes:
+        state = base.copy()
+        state.update(context)
+        return state.digest()
+
+    return derive
 
 
 def hash32(data: bytes, label: str = "elpis-hash") -> bytes:
@@ -309,10 +324,18 @@ def _prehash(kind: str, message: bytes) -> bytes:
 
 
 def _blake2b(data: bytes, label: str, *, key: bytes = b"", salt: bytes = b"") -> bytes:
+    return hashlib.blake2b(data, digest_size=KEY, key=key, salt=salt, person=_person(label)).digest()
+
+
+def _person(label: str) -> bytes:
     if label not in LABELS:
         raise ValueError(f"unregistered label {label!r}")
-    person = label.encode().ljust(16, b"\0")
-    return hashlib.blake2b(data, digest_size=KEY, key=key, salt=salt, person=person).digest()
+    return label.encode().ljust(16, b"\0")
+
+
+def _need_secret(secret: bytes) -> None:
+    if not SECRET_MIN <= len(secret) <= SECRET_MAX:
+        raise Malformed(f"a secret is {SECRET_MIN} to {SECRET_MAX} bytes")  # an empty key would hash without any secret
 
 
 def _cannot_open() -> NoReturn:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vault.channel import Incoming
+from vault.circle import Part, make_part
 from vault.document import Document
-from vault.epochs import Epochs, Member, Started, make_member
+from vault.epochs import Epochs, Member, Started
 from vault.errors import InputRefused, NotFound, VerificationFailed
 from vault.following import Following
-from vault.grant import (
-    GRANT,
-    MAX_ITEMS,
-    MAX_SECONDS,
-    MAX_TITLE,
-    Content,
-    Item,
-    derive_half_tag,
-    derive_item_key,
-    make_body,
-    make_tag,
-    seal,
-    seal_renewal,
-    wrap,
-)
-from vault.opening import cut
+from vault.grant import MAX_SECONDS, make_body, seal, seal_renewal, terms
+from vault.masking import MAX_ITEMS
 from vault.people import Person
 from vault.primitives import SigningKey, make_key
 from vault.store.grants import Given, GivenItem, GrantStore
@@ -99,8 +86,10 @@ class Sharing:
         half, relay_half, owner, number = make_key(), make_key(), make_key(), make_key()
         reader = SigningKey.make()
         with self._store.transaction():
-            opened = self._join(documents, person, role, right, end, relay)
-            items = [Item(s.document, s.epoch, s.edition, make_tag(), s.mailbox) for s, _ in opened]
+            part = make_part(
+                documents, half, relay_half, sign=person.card.sign, name=person.name, role=role, right=right, until=end
+            )
+            started = self._next_epochs(documents, relay, part)
             fields = {
                 "number": number,
                 "issuer_sign": self._vault.identity.sign.public,
@@ -120,11 +109,7 @@ class Sharing:
                 "relay_key": relay_key,
                 "roster": self._vault.roster_head,
             }
-            body = make_body(fields, items)
-            wraps = [
-                _wrap(half, relay_half, body.hash, item, started, member)
-                for item, (started, member) in zip(items, opened, strict=True)
-            ]
+            body = make_body(fields, part.items(started))
             arguments = {
                 "owner": owner,
                 "half": relay_half,
@@ -134,15 +119,16 @@ class Sharing:
                 "openings": openings,
             }
             self._outbox.queue(relay, "put_half", number, arguments, belongs=number)
-            self._send(person.card, seal(self._vault.identity, body, half, reader.seed, wraps, kem), number)
+            keys, labels = part.keys(started, body.hash), part.labels(started)
+            self._send(person.card, seal(self._vault.identity, body, half, reader.seed, keys, labels, kem), number)
             given = Given(
                 number, bytes.fromhex(person.id), person.card.sign, person.card.box, body.hash, person.name, role,
                 body.data, half, relay_half, reader.public, owner, relay, right, purpose[:500], now, end,
                 "active", None, None, 0, ZERO, 0,
             )  # fmt: skip
             rows = [
-                GivenItem(item.document, item.tag, started.title)
-                for item, (started, _) in zip(items, opened, strict=True)
+                GivenItem(started[document].document, tag, started[document].title)
+                for document, tag in zip(documents, part.tags, strict=True)
             ]
             self._grants.add_given(given, rows)
             self._vault.people.touch(person)
@@ -211,7 +197,7 @@ class Sharing:
         stayed: list[Grant] = []
         for given in self._grants.active():
             person = self._vault.people.get(given.person)
-            fields = GRANT.decode(given.body)
+            offline, openings = terms(given.body)
             documents = [item.document.hex() for item in self._grants.items(given.number)]
             try:
                 if person is None:
@@ -223,8 +209,8 @@ class Sharing:
                         right=given.right,
                         purpose=given.purpose,
                         until=given.until,
-                        offline=fields["offline"],
-                        openings=fields["openings"],
+                        offline=offline,
+                        openings=openings,
                     )
                     self.revoke(given.number.hex())
             except (VerificationFailed, InputRefused, NotFound):
@@ -258,47 +244,36 @@ class Sharing:
         if openings is not None and not 1 <= openings <= 1_000_000:
             raise InputRefused("a number of openings is from 1 to 1 000 000", openings=openings)
 
-    def _join(
-        self, documents: Sequence[str], person: Person, role: str, right: str, until: int, relay: str
-    ) -> list[tuple[Started, Member]]:
-        """A new epoch of each document, with everybody who has it now and this person."""
-        joining = {document: make_member(person.card.sign, person.name, role, right, until) for document in documents}
-        started = self._next_epochs(documents, relay, joining)
-        return [(started[document], joining[document]) for document in documents]
-
-    def _next_epochs(
-        self, documents: Sequence[str], relay: str, joining: dict[str, Member] | None = None
-    ) -> dict[str, Started]:
+    def _next_epochs(self, documents: Sequence[str], relay: str, joining: Part | None = None) -> dict[str, Started]:
         """The next epoch of documents; who stays gets one renewal for all of them."""
-        staying = self._grants.active_for([bytes.fromhex(document) for document in documents])
-        renewed: dict[bytes, list[tuple[Given, Member, Started]]] = {}
-        started: dict[str, Started] = {}
-        for document in documents:
-            held = [(given, _member_of(given)) for given in staying.get(bytes.fromhex(document), [])]
-            members = [member for _, member in held]
-            if joining is not None:
-                members.append(joining[document])
-            started[document] = self._epochs.start(document, members, relay, need_files=joining is not None)
-            for given, member in held:
-                renewed.setdefault(given.number, []).append((given, member, started[document]))
-        for parts in renewed.values():
-            self._renew(parts)
+        held: dict[bytes, tuple[Given, list[str]]] = {}
+        for key, grants in self._grants.active_for([bytes.fromhex(document) for document in documents]).items():
+            for given in grants:
+                held.setdefault(given.number, (given, []))[1].append(key.hex())
+        staying = [(given, _part_of(given, theirs)) for given, theirs in held.values()]
+        members: dict[str, list[Member]] = {document: [] for document in documents}
+        for part in [part for _, part in staying] + ([joining] if joining else []):
+            for document, member in zip(part.documents, part.members, strict=True):
+                members[document].append(member)
+        started = {
+            document: self._epochs.start(document, members[document], relay, need_files=joining is not None)
+            for document in documents
+        }
+        for given, part in staying:
+            self._renew(given, part, started)
         return started
 
-    def _renew(self, parts: Sequence[tuple[Given, Member, Started]]) -> None:
+    def _renew(self, given: Given, part: Part, started: Mapping[str, Started]) -> None:
         """The new keys for somebody who stays, under the halves that both sides still have and a fresh tag for each."""
-        given = parts[0][0]
         card = self._vault.people.card_of(given.person)
         if given.relay_half is None or card is None:
             return
-        items = [Item(s.document, s.epoch, s.edition, make_tag(), s.mailbox) for _, _, s in parts]
-        wraps = [
-            _wrap(given.half, given.relay_half, given.hash, item, started, member)
-            for item, (_, member, started) in zip(items, parts, strict=True)
-        ]
-        self._grants.add_tags(given.number, ((item.tag, item.document) for item in items))
-        kem = card.need_kem()
-        sealed = seal_renewal(self._vault.identity, given.role, given.box, given.number, items, wraps, kem)
+        tags = ((tag, started[document].document) for document, tag in zip(part.documents, part.tags, strict=True))
+        self._grants.add_tags(given.number, tags)
+        sealed = seal_renewal(
+            self._vault.identity, given.role, given.box, given.number, part.items(started),
+            part.keys(started, given.hash), part.labels(started), card.need_kem(),
+        )  # fmt: skip
         self._send(card, sealed, given.number)
 
     def _end(self, over: Sequence[Given], state: str) -> None:
@@ -355,11 +330,8 @@ def _shown(given: Given, items: Iterable[GivenItem]) -> Grant:
     )
 
 
-def _member_of(given: Given) -> Member:
-    return make_member(given.sign, given.name, given.role, given.right, given.until)
-
-
-def _wrap(half: bytes, relay_half: bytes, grant_hash: bytes, item: Item, started: Started, member: Member) -> bytes:
-    key = derive_item_key(half, derive_half_tag(relay_half, item.tag), grant_hash, item.tag)
-    content = Content(started.key, member.read, member.append, cut(started.title, MAX_TITLE), started.kind)
-    return wrap(key, content, grant_hash, item)
+def _part_of(given: Given, documents: Sequence[str]) -> Part:
+    return make_part(
+        documents, given.half, given.relay_half, sign=given.sign, name=given.name, role=given.role, right=given.right,
+        until=given.until,
+    )  # fmt: skip

@@ -1,7 +1,8 @@
 """The professional's side of grants: take them from the inbox, open them, follow the channel, and let go at the end.
 
-What opens a document (halves, wraps, kept copies) is wiped from this vault when the grant ends. Unless the patient
-allowed an offline visit, the document key never touches the disk here. Normative text: spec/grant.md, spec/opening.md.
+What opens a document (halves, masked keys, kept copies) is wiped from this vault when the grant ends. Unless the
+patient allowed an offline visit, the document key never touches the disk here. Normative text: spec/grant.md and
+spec/opening.md.
 """
 
 from __future__ import annotations
@@ -11,20 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vault.channel import Channel
-from vault.errors import AccessEnded, Expired, InputRefused, NotFound, Replayed
-from vault.grant import (
-    CONTENT,
-    Content,
-    Item,
-    Package,
-    check_renewal,
-    derive_item_key,
-    open_package,
-    open_renewal,
-    renewal_number,
-    unwrap,
-)
+from vault.errors import AccessEnded, Expired, InputRefused, NotFound, Replayed, SuiteRefused
+from vault.grant import Package, Renewal, check_renewal, open_package, open_renewal, renewal_number
 from vault.hybrid import make_fresh
+from vault.masking import CONTENT, Content, Item, unwrap
 from vault.opening import MAX_TAGS, make_request, read_release
 from vault.primitives import BoxKey, SigningKey
 from vault.store.grants import GrantStore, VisitItem, VisitRow
@@ -94,12 +85,10 @@ class Visiting:
         theirs, all_open = self._grants.open_from(package.fields["issuer_sign"])
         if theirs >= MAX_OPEN_OF_ONE or all_open >= MAX_OPEN:
             raise InputRefused("too many open grants", limit=MAX_OPEN_OF_ONE)
-        row, items = self._row(package), [_item(number, item, wrap) for item, wrap in _pairs(package)]
+        row, items = self._row(package), _held(number, package)
         if over:
-            row, items = (
-                replace(row, state="ended", half=None, reader=None),
-                [replace(item, wrap=None) for item in items],
-            )
+            row = replace(row, state="ended", half=None, reader=None)
+            items = [replace(item, masked=None, label=None) for item in items]
         with self._store.transaction():
             self._grants.add_visit(row, items)
         return self._need_visit(number)
@@ -115,11 +104,10 @@ class Visiting:
         renewal = open_renewal(statement, self._vault.identity, visit.issuer_sign)
         known = {item.document: item for item in self._grants.visit_items(number)}
         check_renewal(renewal, {document: _granted(item) for document, item in known.items()})
-        pairs = zip(renewal.items, renewal.wraps, strict=True)
         with self._store.transaction():
             for item in renewal.items:
                 self._mailboxes.drop(known[item.document].mailbox)  # the channel of the epoch before
-            self._grants.put_visit_items([_item(number, item, wrapped) for item, wrapped in pairs])
+            self._grants.put_visit_items(_held(number, renewal))
         return self._need_visit(number)
 
     def grants(self) -> tuple[Visit, ...]:
@@ -155,6 +143,9 @@ class Visiting:
             raise NotFound("this grant holds no such document")
         if len(items) > MAX_TAGS:
             raise InputRefused(f"one opening is of at most {MAX_TAGS} documents", count=len(items))
+        if any(item.masked is None for item in items):
+            hint = "Ask for the access again: whoever gave it has to give it anew."
+            raise SuiteRefused("this access was given by an earlier version", hint=hint)
         counter, fresh = self._grants.next_counter(number, self._now()), make_fresh()
         request = make_request(
             self._vault.identity,
@@ -252,10 +243,12 @@ class Visiting:
     # Inside
 
     def _unlock(self, visit: VisitRow, item: VisitItem, halves: Mapping[bytes, bytes]) -> Unlocked:
-        if visit.half is None or item.wrap is None:
+        if visit.half is None or item.masked is None or item.label is None:
             raise AccessEnded("this grant is over", until=visit.until)
-        key = derive_item_key(visit.half, halves[item.tag], visit.grant_hash, item.tag)
-        return Unlocked(visit, item, unwrap(key, item.wrap, visit.grant_hash, _granted(item)))
+        half_tag, edit = halves[item.tag], visit.right == "edit"
+        granted = _granted(item)
+        content = unwrap(visit.half, half_tag, visit.grant_hash, granted, item.masked, item.label, edit=edit)
+        return Unlocked(visit, item, content)
 
     def _open_row(self, number: bytes) -> VisitRow:
         visit = self._grants.visit(number)
@@ -310,13 +303,13 @@ class Visiting:
         return int(self._vault.clock())
 
 
-def _pairs(package: Package) -> list[tuple[Item, bytes]]:
-    return list(zip(package.items, package.wraps, strict=True))
-
-
 def _granted(item: VisitItem) -> Item:
     return Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
 
 
-def _item(number: bytes, item: Item, wrapped: bytes) -> VisitItem:
-    return VisitItem(number, item.document, item.epoch, item.edition, item.tag, item.mailbox, wrapped, None)
+def _held(number: bytes, opened: Package | Renewal) -> list[VisitItem]:
+    """The items as they are kept on this device."""
+    return [
+        VisitItem(number, item.document, item.epoch, item.edition, item.tag, item.mailbox, masked, label, None)
+        for item, masked, label in zip(opened.items, opened.keys, opened.labels, strict=True)
+    ]

@@ -178,9 +178,8 @@ def read_half_tag(given: Input) -> dict[str, Any]:
 
 
 def read_wrap(given: Input) -> dict[str, Any]:
-    item = _item(given["item"])
-    half, released, grant_hash, wrap = raws(given, "half", "half_tag", "grant_hash", "wrap")
-    return statements.unwrap(half, released, grant_hash, encode(item), item["tag"], wrap)
+    half, released, grant_hash, masked, label = raws(given, "half", "half_tag", "grant_hash", "masked", "label")
+    return statements.unwrap(half, released, grant_hash, _item(given["item"]), masked, label, given["right"])
 
 
 def read_release(given: Input) -> dict[str, Any]:

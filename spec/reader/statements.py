@@ -86,13 +86,9 @@ CARD: dict[str, Check] = {
     "deposit": or_null(blob(32)),
     "made": moment(),
 }
-ITEM: Mapping[str, Check] = {
-    "document": blob(16),
-    "epoch": whole(1),
-    "edition": blob(32),
-    "tag": blob(16),
-    "mailbox": blob(32),
-}
+# Bytes of each value in the columns of a grant.
+WIDTHS = {"documents": 16, "epochs": 8, "editions": 32, "tags": 16, "mailboxes": 32}
+ITEMS: Mapping[str, Check] = {name: blob(most=width * 1024) for name, width in WIDTHS.items()}
 GRANT: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "number": blob(32),
@@ -112,30 +108,26 @@ GRANT: Mapping[str, Check] = {
     "relay": relay_url,
     "relay_key": blob(32),
     "roster": blob(32),
-    "items": list_of(shape(ITEM), 1024),
+    "items": shape(ITEMS),
 }
 PACKAGE: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "recipient": blob(32),
-    "grant": blob(most=410_000),
+    "grant": blob(most=120_000 + OVERHEAD),
     "half": blob(32),
     "reader": blob(32),
-    "wraps": list_of(blob(most=4096), 1024),
+    "keys": blob(most=32 * 1024),
+    "labels": list_of(blob(most=2048 + 72), 1024),
 }
 RENEWAL: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "recipient": blob(32),
     "number": blob(32),
-    "items": list_of(shape(ITEM), 1024),
-    "wraps": list_of(blob(most=4096), 1024),
+    "items": shape(ITEMS),
+    "keys": blob(most=32 * 1024),
+    "labels": list_of(blob(most=2048 + 72), 1024),
 }
-CONTENT: Mapping[str, Check] = {
-    "key": blob(32),
-    "read": blob(32),
-    "append": or_null(blob(32)),
-    "title": text(500),
-    "kind": text(40),
-}
+LABEL: Mapping[str, Check] = {"title": text(500), "kind": text(40)}
 OPENING: Mapping[str, Check] = {
     "suite": whole(0, 255),
     "recipient": blob(32),
@@ -306,17 +298,46 @@ def fold_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def check_items(items: Sequence[Mapping[str, Any]], wraps: Sequence[bytes]) -> None:
-    if not items or len(items) != len(wraps):
-        raise malformed("not one wrap for each item")
+def read_items(columns: Mapping[str, bytes], keys: bytes, labels: Sequence[bytes]) -> list[dict[str, Any]]:
+    """The items of the columns, with a key and a label for each."""
+    count, rest = divmod(len(columns["documents"]), 16)
+    if rest or count == 0 or len(keys) != 32 * count or len(labels) != count:
+        raise malformed("not one key and one label for each item")
+    if any(len(columns[name]) != width * count for name, width in WIDTHS.items()):
+        raise malformed("columns of different lengths")
+    items = []
+    for place in range(count):
+        values = {name: columns[name][place * width : (place + 1) * width] for name, width in WIDTHS.items()}
+        epoch = int.from_bytes(values["epochs"], "big")
+        if not 1 <= epoch <= 2**63 - 1:
+            raise malformed("an epoch that is none")
+        items.append(
+            {"document": values["documents"], "epoch": epoch, "edition": values["editions"], "tag": values["tags"],
+             "mailbox": values["mailboxes"]}
+        )  # fmt: skip
     for name in ("tag", "document", "mailbox"):
-        if len({item[name] for item in items}) != len(items):
+        if len({item[name] for item in items}) != count:
             raise malformed(f"a {name} stands twice")
+    return items
+
+
+def read_granting(kind: str, fields: Mapping[str, Check], data: bytes) -> Signed:
+    """A package or a renewal, in this form of them alone."""
+    try:
+        return read(kind, fields, 900_000, data)
+    except Refused as failure:
+        if failure.code != "malformed":
+            raise
+        outer = statement(data, 900_000 + OVERHEAD, OUTER)
+        body = decode(outer["body"], 900_000)
+        if outer["type"] == kind and isinstance(body, dict) and "wraps" in body:
+            raise Refused("suite-refused", "the form before this one") from None
+        raise
 
 
 def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
-    package = read("package", PACKAGE, 900_000, opened(me.secret, sealed, me.seed))
-    grant = read("grant", GRANT, 400_000, package.fields["grant"])
+    package = read_granting("package", PACKAGE, opened(me.secret, sealed, me.seed))
+    grant = read("grant", GRANT, 120_000, package.fields["grant"])
     told = grant.fields
     need_suite(package.fields["suite"], known=(1, 2))
     need_suite(told["suite"])
@@ -329,43 +350,51 @@ def read_grant(sealed: bytes, me: Person, now: int) -> dict[str, Any]:
         raise Refused("expired", "over")
     if not 0 < told["until"] - told["not_before"] <= 3650 * DAY:
         raise malformed("ends before it starts, or after more than ten years")
-    check_items(told["items"], package.fields["wraps"])
+    items = read_items(told["items"], package.fields["keys"], package.fields["labels"])
     names = ("number", "right", "purpose", "until", "openings", "offline")
     return {name: told[name] for name in names} | {
         "hash": blake2b(grant.body, "elpis-hash"),
         "half": package.fields["half"],
         "reader": package.fields["reader"],
-        "documents": [item["document"] for item in told["items"]],
+        "documents": [item["document"] for item in items],
     }
 
 
 def read_renewal(sealed: bytes, me: Person, issuer: bytes, known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """`known`: the items of the grant as its grantee has them."""
-    renewal = read("renewal", RENEWAL, 900_000, opened(me.secret, sealed, me.seed)).by(issuer)
+    renewal = read_granting("renewal", RENEWAL, opened(me.secret, sealed, me.seed)).by(issuer)
     told = renewal.fields
     need_suite(told["suite"], known=(1, 2))
     if told["recipient"] != me.box:
         raise Refused("wrong-recipient", "made for somebody else")
-    check_items(told["items"], told["wraps"])
+    items = read_items(told["items"], told["keys"], told["labels"])
     epochs = {item["document"]: item["epoch"] for item in known}
-    for item in told["items"]:
+    for item in items:
         if item["document"] not in epochs:
             raise Refused("not-found", "a document that was not granted")
         if item["epoch"] <= epochs[item["document"]]:
             raise Refused("replayed", "an epoch that is over")
         if item["tag"] in [one["tag"] for one in known]:
             raise Refused("replayed", "a tag that was used before")
-    return {"number": told["number"], "epochs": [item["epoch"] for item in told["items"]]}
+    return {"number": told["number"], "epochs": [item["epoch"] for item in items]}
 
 
 def half_tag(half: bytes, tag: bytes) -> bytes:
     return derive(half, "elpis-half-tag", tag)
 
 
-def unwrap(half: bytes, released: bytes, grant_hash: bytes, item: bytes, tag: bytes, wrap: bytes) -> dict[str, Any]:
-    """`item` is the item's encoding: it stands in the associated data."""
-    key = derive(half, "elpis-grant-key", released + grant_hash + tag)
-    return statement(open_box(key, "elpis-wrap", wrap, b"\1wrap\0" + grant_hash + item), 2048, CONTENT)
+def unwrap(
+    half: bytes, released: bytes, grant_hash: bytes, item: Mapping[str, Any], masked: bytes, label: bytes, right: str
+) -> dict[str, Any]:
+    mask = derive(half, "elpis-grant-key", released + grant_hash + item["tag"])
+    if len(masked) != 32:
+        raise malformed("a masked key of another length")
+    key = bytes(one ^ other for one, other in zip(masked, mask, strict=True))
+    place = item["document"] + item["epoch"].to_bytes(8, "big") + item["edition"] + item["mailbox"]
+    told = statement(open_box(key, "elpis-wrap", label, b"\1wrap\0" + place), 2048, LABEL)
+    read_token = derive(half, "elpis-token-read", released + item["tag"])
+    append_token = derive(half, "elpis-token-add", released + item["tag"]) if right == "edit" else None
+    return {"key": key, "read": read_token, "append": append_token} | told
 
 
 REQUESTS = {1: struct.Struct(">B32sQ32sB"), 2: struct.Struct(">B32sQ32s32sB")}

@@ -10,7 +10,7 @@ from spec.vectors.make_grants import GRANT_HASH, ITEMS, NUMBER, READER, S2
 from spec.vectors.people import DOCTOR, HOLDER, NOW, OTHER, signed
 from spec.vectors.sealing import seal_hybrid
 from spec.vectors.writing import Vectors, fixed, flip, seal_fixed, seal_padded
-from vault import grant, hybrid
+from vault import hybrid, masking
 from vault.primitives import BoxKey, SigningKey, hash32
 
 FRESH = BoxKey.from_secret(fixed("fresh"))
@@ -138,7 +138,7 @@ def _request(kind: str) -> Vectors:
 
 def _release() -> Vectors:
     vectors = Vectors("release")
-    halves = [(tag, grant.derive_half_tag(S2, tag)) for tag in TAGS]
+    halves = [(tag, masking.derive_half_tag(S2, tag)) for tag in TAGS]
 
     def sealed(
         pairs: list[tuple[bytes, bytes]], number: bytes = NUMBER, counter: int = COUNTER, count: int | None = None

@@ -139,8 +139,8 @@ def _package(rng: Random) -> bytes:
 
 
 RENEWAL = {
-    "suite": 1, "recipient": DOCTOR.box.public, "number": make_grants.NUMBER, "items": make_grants.ITEMS,
-    "wraps": make_grants.WRAPS,
+    "suite": 1, "recipient": DOCTOR.box.public, "number": make_grants.NUMBER, "keys": b"".join(make_grants.KEYS),
+    "items": make_grants.columns(make_grants.ITEMS), "labels": make_grants.LABELS,
 }  # fmt: skip
 
 

@@ -200,7 +200,7 @@ def _check_stored(world: World) -> None:
         for (number,) in seat.vault.store.rows("SELECT number FROM visit WHERE state <> 'open'"):
             left = seat.vault.store.row(
                 "SELECT (SELECT count(*) FROM visit WHERE number = ?1 AND (half IS NOT NULL OR reader IS NOT NULL))"
-                " + (SELECT count(*) FROM visit_item WHERE number = ?1 AND wrap IS NOT NULL)"
+                " + (SELECT count(*) FROM visit_item WHERE number = ?1 AND (masked IS NOT NULL OR label IS NOT NULL))"
                 " + (SELECT count(*) FROM kept WHERE number = ?1) + (SELECT count(*) FROM draft WHERE number = ?1)",
                 (number,),
             )

@@ -1,7 +1,8 @@
-"""spec/grant.md: packages, renewals, halves, wraps: what a reader refuses, one failure at a time."""
+"""spec/grant.md: packages, renewals, halves, masked keys, labels: what a reader refuses, one failure at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sync.wire import derive_half_tag as relay_half_tag
 from tests.persons import DAY, DOCTOR, HOLDER, NOW, OTHER, seed
-from vault.encoding import Shape
+from vault.encoding import Shape, encode
 from vault.errors import (
     BadSignature,
     CannotOpen,
@@ -24,16 +25,9 @@ from vault.errors import (
 )
 from vault.grant import (
     GRANT,
-    MAX_ITEMS,
     MAX_SECONDS,
-    MAX_TITLE,
     PACKAGE,
     RENEWAL,
-    Body,
-    Content,
-    Item,
-    derive_half_tag,
-    derive_item_key,
     make_body,
     message_type,
     open_package,
@@ -41,10 +35,29 @@ from vault.grant import (
     renewal_number,
     seal,
     seal_renewal,
-    unwrap,
-    wrap,
+    terms,
 )
-from vault.primitives import SigningKey
+from vault.masking import (
+    APPEND,
+    MAX_ITEMS,
+    MAX_LABEL,
+    MAX_TITLE,
+    READ,
+    Content,
+    Item,
+    columns,
+    count_of,
+    derive_half_tag,
+    derive_half_tags,
+    derive_tokens,
+    make_tags,
+    mask_keys,
+    read_items,
+    seal_label,
+    unwrap,
+    values,
+)
+from vault.primitives import SigningKey, derive_key, deriver
 from vault.statement import make_statement, open_statement, seal_statement
 
 S1, S2 = seed("S1"), seed("S2")
@@ -59,10 +72,23 @@ def item(name: str, **changes: Any) -> Item:
     return Item(**(fields | changes))
 
 
+def columns_of(items: list[Item]) -> dict[str, bytes]:
+    return columns(
+        [i.document for i in items], [i.epoch for i in items], [i.edition for i in items], [i.tag for i in items],
+        [i.mailbox for i in items],
+    )  # fmt: skip
+
+
 ITEMS = [item("medications"), item("letter", epoch=3)]
-CONTENTS = [
-    Content(seed("key 1"), seed("read 1"), seed("append 1"), "Traitements", "medications"),
-    Content(seed("key 2"), seed("read 2"), None, "Lettre", "clinical"),
+COLUMNS = columns_of(ITEMS)
+TAGS = [i.tag for i in ITEMS]
+HALF_TAGS = derive_half_tags(S2, TAGS)
+CHANNEL_KEYS = [seed("key 1"), seed("key 2")]
+LABELS = [
+    seal_label(key, i.document, i.epoch, i.edition, i.mailbox, title=title, kind=kind)
+    for key, i, title, kind in zip(
+        CHANNEL_KEYS, ITEMS, ("Traitements", "Lettre"), ("medications", "clinical"), strict=True
+    )
 ]
 
 
@@ -77,16 +103,9 @@ def fields_of(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-def wraps_of(body: Body, items: list[Item] = ITEMS) -> list[bytes]:
-    number = body.hash
-    return [
-        wrap(derive_item_key(S1, derive_half_tag(S2, i.tag), number, i.tag), content, number, i)
-        for i, content in zip(items, CONTENTS, strict=False)
-    ]
-
-
-BODY = make_body(fields_of(), ITEMS)
-WRAPS = wraps_of(BODY)
+BODY = make_body(fields_of(), COLUMNS)
+KEYS = mask_keys(S1, HALF_TAGS, BODY.hash, TAGS, CHANNEL_KEYS)
+MASKED = values(KEYS, 32)
 
 
 def statement(
@@ -95,23 +114,36 @@ def statement(
     packer: SigningKey | None = None,
     **changes: Any,
 ) -> bytes:
-    inner = {"suite": 1, "items": [i.fields() for i in ITEMS]} | fields_of() | changes
+    inner = {"suite": 1, "items": COLUMNS} | fields_of() | changes
     package = {
         "suite": 1, "recipient": DOCTOR.box.public, "grant": make_statement("grant", GRANT, inner, signer), "half": S1,
-        "reader": READER.seed, "wraps": WRAPS,
+        "reader": READER.seed, "keys": KEYS, "labels": LABELS,
     } | (outer or {})  # fmt: skip
     return make_statement("package", PACKAGE, package, packer or signer)
 
 
 def test_a_grant_travels_and_its_documents_open() -> None:
-    sealed = seal(HOLDER, BODY, S1, READER.seed, WRAPS)
+    sealed = seal(HOLDER, BODY, S1, READER.seed, KEYS, LABELS)
     data = open_statement(DOCTOR.box, sealed)
     assert message_type(data) == "package"
     package = open_package(data, DOCTOR, NOW)
     assert package.hash == BODY.hash and package.items == tuple(ITEMS) and package.reader == READER.seed
-    for i, wrapped, content in zip(package.items, package.wraps, CONTENTS, strict=True):
-        key = derive_item_key(package.half, relay_half_tag(S2, i.tag), package.hash, i.tag)
-        assert unwrap(key, wrapped, package.hash, i) == content
+    opened = []
+    for i, masked, label in zip(package.items, package.keys, package.labels, strict=True):
+        half_tag = relay_half_tag(S2, i.tag)
+        opened.append(unwrap(package.half, half_tag, package.hash, i, masked, label, edit=i is package.items[0]))
+    reads, appends = (derive_tokens(S1, label, HALF_TAGS, TAGS) for label in (READ, APPEND))
+    assert opened == [
+        Content(CHANNEL_KEYS[0], reads[0], appends[0], "Traitements", "medications"),
+        Content(CHANNEL_KEYS[1], reads[1], None, "Lettre", "clinical"),
+    ]
+    assert opened[0].fields()["append"] == appends[0] and len({*reads, *appends}) == 4
+
+
+def former(kind: str, fields: dict[str, Any]) -> bytes:
+    """A statement whose body has wraps, as earlier versions made them."""
+    body = encode({"suite": 1, "wraps": [b"wrap"]} | fields)
+    return encode({"type": kind, "body": body, "sig": HOLDER.sign.sign(kind, body)})
 
 
 @pytest.mark.parametrize(
@@ -129,12 +161,23 @@ def test_a_grant_travels_and_its_documents_open() -> None:
         (statement(until=NOW), Expired),
         (statement(not_before=NOW + DAY), Malformed),
         (statement(not_before=0, until=MAX_SECONDS + NOW), Malformed),
-        (statement(outer={"wraps": WRAPS[:1]}), Malformed),
-        (statement(items=[], outer={"wraps": []}), Malformed),
-        (statement(items=[ITEMS[0].fields()] * 2), Malformed),
-        (statement(items=[ITEMS[0].fields(), item("letter", tag=ITEMS[0].tag).fields()]), Malformed),
-        (statement(items=[ITEMS[0].fields(), item("letter", mailbox=ITEMS[0].mailbox).fields()]), Malformed),
+        (statement(outer={"keys": KEYS[:32]}), Malformed),
+        (statement(outer={"keys": KEYS[:-1]}), Malformed),
+        (statement(outer={"labels": LABELS[:1]}), Malformed),
+        (statement(items=columns_of([]), outer={"keys": b"", "labels": []}), Malformed),
+        *((statement(items=COLUMNS | {name: column[:-1]}), Malformed) for name, column in COLUMNS.items()),
+        (statement(items=columns_of([ITEMS[0], ITEMS[0]])), Malformed),
+        (statement(items=columns_of([ITEMS[0], item("letter", document=ITEMS[0].document)])), Malformed),
+        (statement(items=columns_of([ITEMS[0], item("letter", tag=ITEMS[0].tag)])), Malformed),
+        (statement(items=columns_of([ITEMS[0], item("letter", mailbox=ITEMS[0].mailbox)])), Malformed),
+        (statement(items=columns_of([item("medications", epoch=0), ITEMS[1]])), Malformed),
+        (statement(items=columns_of([item("medications", epoch=1 << 63), ITEMS[1]])), Malformed),
         (statement(outer={"grant": b"\xa0"}), Malformed),
+        (former("package", {"recipient": DOCTOR.box.public}), SuiteRefused),
+        (former("renewal", {}), Malformed),
+        (encode({"type": "package", "body": encode(1), "sig": bytes(64)}), Malformed),
+        (encode({"type": "package", "body": encode({"suite": 1}), "sig": bytes(64)}), Malformed),
+        (b"", Malformed),
     ],
 )
 def test_what_a_reader_of_packages_refuses(data: bytes, failure: type[VaultError]) -> None:
@@ -143,7 +186,7 @@ def test_what_a_reader_of_packages_refuses(data: bytes, failure: type[VaultError
 
 
 def test_a_grant_sealed_again_to_somebody_else_is_refused() -> None:
-    data = open_statement(DOCTOR.box, seal(HOLDER, BODY, S1, READER.seed, WRAPS))
+    data = open_statement(DOCTOR.box, seal(HOLDER, BODY, S1, READER.seed, KEYS, LABELS))
     again = open_statement(OTHER.box, seal_statement(OTHER.box.public, data))
     with pytest.raises(WrongRecipient):
         open_package(again, OTHER, NOW)
@@ -152,63 +195,132 @@ def test_a_grant_sealed_again_to_somebody_else_is_refused() -> None:
 @pytest.mark.parametrize("role", ["insurer", "Mutuelle", "employer", "astrologer", ""])
 def test_there_is_no_path_that_seals_to_a_payer(role: str) -> None:
     with pytest.raises(RoleDenied):
-        seal(HOLDER, replace(BODY, role=role), S1, READER.seed, WRAPS)
+        seal(HOLDER, replace(BODY, role=role), S1, READER.seed, KEYS, LABELS)
     with pytest.raises(RoleDenied):
-        seal_renewal(HOLDER, role, DOCTOR.box.public, seed("number"), ITEMS, WRAPS)
+        seal_renewal(HOLDER, role, DOCTOR.box.public, seed("number"), COLUMNS, KEYS, LABELS)
     with pytest.raises(RoleDenied):
-        make_body(fields_of(role=role), ITEMS)
+        make_body(fields_of(role=role), COLUMNS)
 
 
-KEYS = [derive_item_key(S1, derive_half_tag(S2, i.tag), BODY.hash, i.tag) for i in ITEMS]
+def opened(at: int = 0, **changes: Any) -> Content:
+    given = {
+        "half": S1, "half_tag": HALF_TAGS[at], "grant_hash": BODY.hash, "item": ITEMS[at], "masked": MASKED[at],
+        "label": LABELS[at], "edit": True,
+    }  # fmt: skip
+    return unwrap(**(given | changes))
 
 
-def test_wraps_cannot_be_swapped() -> None:
-    for key, wrapped, i in (
-        (KEYS[0], WRAPS[1], ITEMS[0]), (KEYS[1], WRAPS[0], ITEMS[1]), (KEYS[0], WRAPS[0], ITEMS[1]),
-    ):  # fmt: skip
-        with pytest.raises(CannotOpen):
-            unwrap(key, wrapped, BODY.hash, i)
-
-
-@pytest.mark.parametrize("change", [{"epoch": 2}, {"mailbox": seed("x")}, {"edition": seed("x")}, {"tag": bytes(16)}])
-def test_a_wrap_is_bound_to_its_item(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("at", "changes"),
+    [
+        (0, {"masked": MASKED[1]}), (1, {"masked": MASKED[0]}), (0, {"label": LABELS[1]}), (0, {"item": ITEMS[1]}),
+        (1, {"masked": MASKED[0], "label": LABELS[0]}), (0, {"masked": CHANNEL_KEYS[0]}),
+    ],
+)  # fmt: skip
+def test_keys_and_labels_cannot_be_moved(at: int, changes: dict[str, Any]) -> None:
     with pytest.raises(CannotOpen):
-        unwrap(KEYS[0], WRAPS[0], BODY.hash, replace(ITEMS[0], **change))
+        opened(at, **changes)
 
 
-def test_a_wrap_is_bound_to_its_grant_and_both_halves() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 2}, {"mailbox": seed("x")}, {"edition": seed("x")}, {"tag": bytes(16)}, {"document": bytes(16)},
+    ],
+)  # fmt: skip
+def test_a_key_and_its_label_are_bound_to_their_item(change: dict[str, Any]) -> None:
     with pytest.raises(CannotOpen):
-        unwrap(KEYS[0], WRAPS[0], seed("another grant"), ITEMS[0])
-    for half, released, number in (
-        (seed("x"), derive_half_tag(S2, ITEMS[0].tag), BODY.hash),
-        (S1, derive_half_tag(seed("x"), ITEMS[0].tag), BODY.hash),
-        (S1, derive_half_tag(S2, ITEMS[1].tag), BODY.hash),
-        (S1, derive_half_tag(S2, ITEMS[0].tag), seed("another grant")),
-    ):
-        with pytest.raises(CannotOpen):
-            unwrap(derive_item_key(half, released, number, ITEMS[0].tag), WRAPS[0], BODY.hash, ITEMS[0])
+        opened(item=replace(ITEMS[0], **change))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"half": seed("x")}, {"half_tag": derive_half_tag(seed("x"), TAGS[0])}, {"half_tag": HALF_TAGS[1]},
+        {"half_tag": S2}, {"half_tag": bytes(32)}, {"grant_hash": seed("another grant")},
+    ],
+)  # fmt: skip
+def test_a_masked_key_is_bound_to_its_grant_and_both_halves(changes: dict[str, Any]) -> None:
+    with pytest.raises(CannotOpen):
+        opened(**changes)
 
 
 @settings(max_examples=200)
-@given(st.integers(0, len(WRAPS[0]) * 8 - 1))
-def test_every_bit_of_a_wrap_gives_one_uniform_error(bit: int) -> None:
-    flipped = bytearray(WRAPS[0])
+@given(st.integers(0, (32 + len(LABELS[0])) * 8 - 1))
+def test_every_bit_of_a_key_and_its_label_gives_one_uniform_error(bit: int) -> None:
+    flipped = bytearray(MASKED[0] + LABELS[0])
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(CannotOpen) as caught:
-        unwrap(KEYS[0], bytes(flipped), BODY.hash, ITEMS[0])
+        opened(masked=bytes(flipped[:32]), label=bytes(flipped[32:]))
     assert str(caught.value) == "cannot be opened"
+
+
+def test_a_key_is_masked_by_as_many_bytes_as_it_has() -> None:
+    for keys in ([], CHANNEL_KEYS[:1], [*CHANNEL_KEYS, bytes(1)]):
+        with pytest.raises(Malformed):
+            mask_keys(S1, HALF_TAGS, BODY.hash, TAGS, keys)
+    for masked in (MASKED[0][:31], MASKED[0] + b"\0", b""):
+        with pytest.raises(Malformed):
+            opened(masked=masked)
+
+
+def test_tags_are_fresh_and_a_column_is_what_single_keys_are() -> None:
+    tags = make_tags(1000)
+    assert len({*tags, *make_tags(1000)}) == 2000 and {len(tag) for tag in tags} == {16}
+    assert make_tags(0) == ()
+    assert derive_half_tags(S2, tags) == [derive_half_tag(S2, tag) for tag in tags]
+    context = b"context" * 40
+    assert deriver(S1, READ)(context) == derive_key(S1, READ, context) == deriver(S1, READ)(context)
+
+
+@pytest.mark.parametrize(("secret", "label", "failure"), [
+    (bytes(15), READ, Malformed), (bytes(65), READ, Malformed), (b"", READ, Malformed), (S1, "elpis-x", ValueError),
+])  # fmt: skip
+def test_a_deriver_refuses_what_a_derivation_does(secret: bytes, label: str, failure: type[Exception]) -> None:
+    with pytest.raises(failure):
+        deriver(secret, label)
+    with pytest.raises(failure):
+        derive_key(secret, label)
+
+
+def test_what_a_reader_refuses_is_never_written() -> None:
+    short = COLUMNS | {"tags": TAGS[0]}
+    attempts: list[Callable[[], object]] = [
+        lambda: make_body(fields_of(), short),
+        lambda: make_body(fields_of(), columns_of([])),
+        lambda: make_body(fields_of(), columns_of([item(str(number)) for number in range(MAX_ITEMS + 1)])),
+        lambda: seal(HOLDER, BODY, S1, READER.seed, KEYS[:32], LABELS),
+        lambda: seal(HOLDER, BODY, S1, READER.seed, KEYS, LABELS[:1]),
+        lambda: seal(HOLDER, BODY, S1, READER.seed, KEYS, [LABELS[0], bytes(MAX_LABEL + 1)]),
+        lambda: seal(HOLDER, BODY, S1, READER.seed, KEYS, [LABELS[0], "x"]),  # type: ignore[list-item]
+        lambda: seal_renewal(HOLDER, "doctor", DOCTOR.box.public, seed("number"), short, KEYS, LABELS),
+        lambda: seal_renewal(HOLDER, "doctor", DOCTOR.box.public, seed("number"), COLUMNS, KEYS, []),
+    ]
+    for attempt in attempts:
+        with pytest.raises(Malformed):
+            attempt()
+
+
+def test_columns_are_read_as_they_were_written() -> None:
+    assert read_items(COLUMNS) == tuple(ITEMS) and count_of(COLUMNS) == 2
+    assert read_items(columns_of([item("one", epoch=(1 << 63) - 1)]))[0].epoch == (1 << 63) - 1
+
+
+def test_the_terms_of_a_grant_are_known_in_any_form() -> None:
+    assert terms(make_body(fields_of(offline=60, openings=3), COLUMNS).data) == (60, 3)
+    assert terms(encode(fields_of() | {"items": [{"document": bytes(16)}]})) == (0, None)
 
 
 def renewal(signer: SigningKey = HOLDER.sign, **changes: Any) -> bytes:
     fields = {
-        "suite": 1, "recipient": DOCTOR.box.public, "number": seed("number"), "items": [i.fields() for i in ITEMS],
-        "wraps": WRAPS,
+        "suite": 1, "recipient": DOCTOR.box.public, "number": seed("number"), "items": COLUMNS, "keys": KEYS,
+        "labels": LABELS,
     }  # fmt: skip
     return make_statement("renewal", RENEWAL, fields | changes, signer)
 
 
 def test_a_renewal_travels() -> None:
-    sealed = seal_renewal(HOLDER, "doctor", DOCTOR.box.public, seed("number"), ITEMS, WRAPS)
+    sealed = seal_renewal(HOLDER, "doctor", DOCTOR.box.public, seed("number"), COLUMNS, KEYS, LABELS)
     data = open_statement(DOCTOR.box, sealed)
     assert (message_type(data), renewal_number(data)) == ("renewal", seed("number"))
     assert open_renewal(data, DOCTOR, HOLDER.sign.public).items == tuple(ITEMS)
@@ -220,7 +332,10 @@ def test_a_renewal_travels() -> None:
         (renewal(OTHER.sign), BadSignature),
         (renewal(suite=3), SuiteRefused),
         (renewal(recipient=OTHER.box.public), WrongRecipient),
-        (renewal(wraps=[]), Malformed),
+        (renewal(labels=[]), Malformed),
+        (renewal(keys=b""), Malformed),
+        (renewal(items=COLUMNS | {"epochs": bytes(8)}), Malformed),
+        (former("renewal", {"recipient": DOCTOR.box.public}), SuiteRefused),
         (statement(), Malformed),
     ],
 )
@@ -232,10 +347,9 @@ def test_what_a_reader_of_renewals_refuses(data: bytes, failure: type[VaultError
 def test_the_largest_grant_fits_one_message() -> None:
     items = [item(str(number)) for number in range(MAX_ITEMS)]
     fields = fields_of(issuer_name="\U0001f9ea" * 200, purpose="\U0001f9ea" * 500, role="other_professional")
-    body = make_body(fields, items)
-    content = Content(seed("k"), seed("r"), seed("a"), "x" * MAX_TITLE, "immunizations")
-    wraps = [wrap(seed("key"), content, body.hash, i) for i in items]
-    sealed = seal(HOLDER, body, S1, READER.seed, wraps)
+    body = make_body(fields | {"relay": "https://" + "r" * 492}, columns_of(items))
+    label = seal_label(seed("key"), bytes(16), 1, bytes(32), bytes(32), title="x" * MAX_TITLE, kind="\U0001f9ea" * 40)
+    sealed = seal(HOLDER, body, S1, READER.seed, bytes(32 * MAX_ITEMS), [label] * MAX_ITEMS)
     assert len(sealed) <= 1 << 20
     assert len(open_package(open_statement(DOCTOR.box, sealed), DOCTOR, NOW).items) == MAX_ITEMS
 

@@ -9,7 +9,8 @@ import pytest
 from tests.parties import Parties
 from vault import Vault
 from vault.errors import CannotOpen, InputRefused, NotFound, RoleDenied
-from vault.grant import MAX_ITEMS, MAX_SECONDS, Item, derive_half_tag, derive_item_key, unwrap
+from vault.grant import MAX_SECONDS
+from vault.masking import MAX_ITEMS, Item, derive_half_tag, unwrap
 from vault.store.grants import GrantStore
 from vault.store.outbox import OutboxStore
 
@@ -111,10 +112,10 @@ def test_an_epoch_that_could_not_be_told_to_everybody_does_not_begin(
     before = parties.holder.documents.replica(document).epoch, verbs(parties.holder)
     renew, told = parties.holder.sharing._renew, []
 
-    def once(parts: Sequence[object]) -> None:
+    def once(*parts: object) -> None:
         if told:
             raise InputRefused("no room")
-        told.append(renew(parts))  # type: ignore[arg-type,func-returns-value]
+        told.append(renew(*parts))  # type: ignore[arg-type,func-returns-value]
 
     monkeypatch.setattr(parties.holder.sharing, "_renew", once)
     with pytest.raises(InputRefused):
@@ -142,12 +143,12 @@ def test_a_half_that_was_kept_opens_no_later_epoch(parties: Parties) -> None:
     parties.exchange.sync()
     exchange.sync()
     visit, item = GrantStore(vault.store).visit(number), GrantStore(vault.store).visit_items(number)[0]
-    assert visit is not None and visit.half is not None and item.wrap is not None
+    assert visit is not None and visit.half is not None and item.masked is not None and item.label is not None
     assert item.epoch > before.epoch and item.tag != before.tag
-    granted = Item(item.document, item.epoch, item.edition, item.tag, item.mailbox)
     for tag in (before.tag, item.tag):
+        granted = Item(item.document, item.epoch, item.edition, tag, item.mailbox)
         with pytest.raises(CannotOpen):
-            unwrap(derive_item_key(visit.half, kept, visit.grant_hash, tag), item.wrap, visit.grant_hash, granted)
+            unwrap(visit.half, kept, visit.grant_hash, granted, item.masked, item.label, edit=False)
     exchange.open(letter)
     parties.exchange.sync()
     lines = [line for line in parties.holder.sharing.trace() if line.state in ("opened", "unknown")]

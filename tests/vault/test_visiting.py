@@ -8,7 +8,8 @@ from tests.parties import Parties
 from vault import visiting as rooms
 from vault.epochs import Started
 from vault.errors import AccessEnded, InputRefused, NotFound, Replayed, VerificationFailed, WrongRecipient
-from vault.grant import Item, seal_renewal
+from vault.grant import seal_renewal
+from vault.masking import columns
 from vault.statement import open_statement
 
 
@@ -30,8 +31,8 @@ def granted(parties: Parties, **changes: object) -> tuple[object, object, str, s
 def secrets_in(vault) -> list[object]:  # type: ignore[no-untyped-def]
     found: list[object] = []
     for sql in (
-        "SELECT half FROM visit", "SELECT reader FROM visit", "SELECT wrap FROM visit_item", "SELECT content FROM kept",
-        "SELECT edits FROM draft",
+        "SELECT half FROM visit", "SELECT reader FROM visit", "SELECT masked FROM visit_item",
+        "SELECT label FROM visit_item", "SELECT content FROM kept", "SELECT edits FROM draft",
     ):  # fmt: skip
         found += [row[0] for row in vault.store.rows(sql) if row[0] is not None]
     return found
@@ -169,10 +170,10 @@ def test_a_flood_of_grants_fills_nothing(parties: Parties, monkeypatch: pytest.M
 def renewal(parties: Parties, vault, grant_id: str, **changes: object) -> bytes:  # type: ignore[no-untyped-def]
     held = vault.visiting._grants.visit_items(bytes.fromhex(grant_id))[0]
     fields = {
-        "document": held.document, "epoch": held.epoch + 1, "edition": held.edition, "tag": b"fresh" + bytes(11),
-        "mailbox": bytes(32),
+        "documents": held.document, "epochs": held.epoch + 1, "editions": held.edition, "tags": b"fresh" + bytes(11),
+        "mailboxes": bytes(32),
     } | changes  # fmt: skip
-    fields["tag"] = fields["tag"] or held.tag
+    fields["tags"] = fields["tags"] or held.tag
     number = changes.pop("number", bytes.fromhex(grant_id))
     fields.pop("number", None)
     me = vault.identity
@@ -181,8 +182,9 @@ def renewal(parties: Parties, vault, grant_id: str, **changes: object) -> bytes:
         "doctor",
         me.box.public,
         number,
-        [Item(**fields)],
-        [b"wrap"],  # type: ignore[arg-type]
+        columns(**{name: [value] for name, value in fields.items()}),  # type: ignore[arg-type]
+        bytes(32),
+        [b"label"],
     )
     return open_statement(me.box, sealed)
 
@@ -190,9 +192,9 @@ def renewal(parties: Parties, vault, grant_id: str, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "failure"),
     [
-        ({"epoch": 1}, Replayed),
-        ({"tag": None}, Replayed),  # the one of the epoch before
-        ({"document": bytes(16)}, NotFound),
+        ({"epochs": 1}, Replayed),
+        ({"tags": None}, Replayed),  # the one of the epoch before
+        ({"documents": bytes(16)}, NotFound),
         ({"number": bytes(32)}, NotFound),
     ],
 )
@@ -215,7 +217,7 @@ def test_a_renewal_by_somebody_else_is_none(parties: Parties) -> None:
     parties.holder = holder
     vault.visiting.renew(data)
     with pytest.raises(VerificationFailed):
-        exchange.open(letter)  # the wrap in it opens nothing
+        exchange.open(letter)  # the key in it opens nothing
 
 
 def test_finding(parties: Parties) -> None:

@@ -17,6 +17,7 @@ _VISIT = (
     'number, issuer_sign, issuer_box, patient, "right", purpose, not_before, until, offline, relay, relay_key, '
     "grant_hash, half, reader, counter, state, received"
 )
+_VISIT_ITEM = "number, document, epoch, edition, tag, mailbox, masked, label, opened"
 _MANY = 500  # values in one SQL list
 
 
@@ -93,13 +94,16 @@ class VisitRow:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VisitItem:
+    """One document of it. `masked` and `label` are None once it ended, and in a grant of an earlier version."""
+
     number: bytes
     document: bytes
     epoch: int
     edition: bytes
     tag: bytes
     mailbox: bytes
-    wrap: bytes | None
+    masked: bytes | None
+    label: bytes | None
     opened: int | None
 
 
@@ -242,9 +246,10 @@ class GrantStore:
     def put_visit_items(self, items: Sequence[VisitItem]) -> None:
         """New documents of a grant, or later epochs of those that are there."""
         self._store.run_many(
-            "INSERT INTO visit_item VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, document) DO UPDATE SET "
-            "epoch = excluded.epoch, edition = excluded.edition, tag = excluded.tag, mailbox = excluded.mailbox, "
-            "wrap = excluded.wrap WHERE excluded.epoch > epoch",
+            f"INSERT INTO visit_item ({_VISIT_ITEM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (number, document) DO UPDATE SET epoch = excluded.epoch, edition = excluded.edition, "
+            "tag = excluded.tag, mailbox = excluded.mailbox, masked = excluded.masked, label = excluded.label "
+            "WHERE excluded.epoch > epoch",
             ([getattr(item, name) for name in VisitItem.__dataclass_fields__] for item in items),
         )
 
@@ -258,12 +263,12 @@ class GrantStore:
         ]
 
     def visit_items(self, number: bytes) -> list[VisitItem]:
-        rows = self._store.rows("SELECT * FROM visit_item WHERE number = ? ORDER BY document", (number,))
+        rows = self._store.rows(f"SELECT {_VISIT_ITEM} FROM visit_item WHERE number = ? ORDER BY document", (number,))
         return [VisitItem(*row) for row in rows]
 
     def all_visit_items(self) -> dict[bytes, list[VisitItem]]:
         found: dict[bytes, list[VisitItem]] = {}
-        for row in self._store.rows("SELECT * FROM visit_item ORDER BY number, document"):
+        for row in self._store.rows(f"SELECT {_VISIT_ITEM} FROM visit_item ORDER BY number, document"):
             found.setdefault(row[0], []).append(VisitItem(*row))
         return found
 
@@ -299,7 +304,7 @@ class GrantStore:
     def end_visit(self, number: bytes) -> list[bytes]:
         """Everything that could open it is wiped; the addresses of its mailboxes are returned, to be forgotten too."""
         self._store.run("UPDATE visit SET state = 'ended', half = NULL, reader = NULL WHERE number = ?", (number,))
-        self._store.run("UPDATE visit_item SET wrap = NULL WHERE number = ?", (number,))
+        self._store.run("UPDATE visit_item SET masked = NULL, label = NULL WHERE number = ?", (number,))
         self._store.run("DELETE FROM kept WHERE number = ?", (number,))
         self._store.run("DELETE FROM draft WHERE number = ?", (number,))
         return [row[0] for row in self._store.rows("SELECT mailbox FROM visit_item WHERE number = ?", (number,))]

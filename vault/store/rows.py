@@ -70,7 +70,8 @@ _VISIT_ITEM = Shape(
         "edition": blob(32),
         "tag": blob(16),
         "mailbox": blob(32),
-        "wrap": optional(blob(at_most=4096)),
+        "masked": optional(blob(32)),
+        "label": optional(blob(at_most=4096)),
     },
 )
 _STATES = ("waiting", "known", "refused", "filed")
@@ -182,7 +183,7 @@ KINDS: dict[str, Kind] = {
         },
         fixed={"counter": 0},
         join=_further("state", "open", "ended"),
-        items=("visit_item", ("document", "epoch", "edition", "tag", "mailbox", "wrap")),
+        items=("visit_item", ("document", "epoch", "edition", "tag", "mailbox", "masked", "label")),
     ),
     "deposit": Kind(
         "deposit",
@@ -288,9 +289,9 @@ class Rows:
             for item in values["items"]:
                 columns, marks = ", ".join(("number", *of)), ", ".join("?" * (len(of) + 1))
                 newer = "DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in of) if "epoch" in of else ""
-                clause = (
-                    f"ON CONFLICT (number, document) {newer} WHERE excluded.epoch >= epoch OR excluded.wrap IS NULL"
-                )
+                # The end wipes what could open; a device with a grant of an earlier version must not.
+                held = "excluded.epoch >= epoch AND excluded.masked IS NOT NULL"
+                clause = f"ON CONFLICT (number, document) {newer} WHERE {held if values['state'] == 'open' else 'true'}"
                 self._store.run(
                     f"INSERT {'' if newer else 'OR IGNORE '}INTO {table} ({columns}) VALUES ({marks})"
                     f" {clause if newer else ''}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from vault import (
     enrolment,
     grant,
     log,
+    masking,
     opening,
     primitives,
     roster,
@@ -186,15 +187,15 @@ def test_role_denied_that_the_card_itself_states(stage: Stage) -> None:
 @pytest.mark.parametrize("role", [*DENIED_ROLES, "unknown"])
 def test_role_denied_in_the_sealing_itself(role: str) -> None:
     """There is no path that seals to a payer: not the body, not the package, not the renewal."""
-    from spec.vectors.make_grants import ITEMS, S1, WRAPS, grant_fields
+    from spec.vectors.make_grants import ITEMS, KEYS, LABELS, S1, columns, grant_fields
 
-    items = [grant.Item(**item) for item in ITEMS]
+    items, keys = columns(ITEMS), b"".join(KEYS)
     fields = {name: value for name, value in grant_fields().items() if name not in ("suite", "items")}
     body = grant.make_body(fields, items)
     for attempt in (
         lambda: grant.make_body({**fields, "role": role}, items),
-        lambda: grant.seal(HOLDER, replace(body, role=role), S1, bytes(32), WRAPS),
-        lambda: grant.seal_renewal(HOLDER, role, DOCTOR.box.public, bytes(32), items, WRAPS),
+        lambda: grant.seal(HOLDER, replace(body, role=role), S1, bytes(32), keys, LABELS),
+        lambda: grant.seal_renewal(HOLDER, role, DOCTOR.box.public, bytes(32), items, keys, LABELS),
     ):
         with pytest.raises(RoleDenied):
             attempt()
@@ -364,27 +365,53 @@ def test_grant_received_twice(stage: Stage) -> None:
 
 
 def test_every_bit_flipped_in_every_wrap_gives_one_uniform_error() -> None:
-    from spec.vectors.make_grants import GRANT_HASH, ITEMS, S1, S2, WRAPS
+    """A masked key has no authenticator of its own: the label that it opens commits to it."""
+    from spec.vectors.make_grants import GRANT_HASH, ITEMS, KEYS, LABELS, S1, S2
 
     answers = set()
-    for fields, wrapped in zip(ITEMS, WRAPS, strict=True):
-        item = grant.Item(**fields)
-        key = grant.derive_item_key(S1, grant.derive_half_tag(S2, item.tag), GRANT_HASH, item.tag)
-        assert grant.unwrap(key, wrapped, GRANT_HASH, item).title
-        for bit in range(len(wrapped) * 8):
-            changed = bytearray(wrapped)
+
+    def refused(item: masking.Item, masked: bytes, label: bytes, *, grant_hash: bytes = GRANT_HASH) -> None:
+        with pytest.raises(CannotOpen) as caught:
+            masking.unwrap(S1, masking.derive_half_tag(S2, item.tag), grant_hash, item, masked, label, edit=True)
+        answers.add((type(caught.value), str(caught.value), caught.value.__cause__))
+
+    def flipped(data: bytes) -> Iterator[bytes]:
+        for bit in range(len(data) * 8):
+            changed = bytearray(data)
             changed[bit // 8] ^= 1 << bit % 8
-            with pytest.raises(CannotOpen) as caught:
-                grant.unwrap(key, bytes(changed), GRANT_HASH, item)
-            answers.add((type(caught.value), str(caught.value), caught.value.__cause__))
+            yield bytes(changed)
+
+    for fields, masked, label in zip(ITEMS, KEYS, LABELS, strict=True):
+        item = masking.Item(**fields)
+        half_tag = masking.derive_half_tag(S2, item.tag)
+        assert masking.unwrap(S1, half_tag, GRANT_HASH, item, masked, label, edit=True).title
+        for changed in flipped(masked):
+            refused(item, changed, label)
+        for changed in flipped(label):
+            refused(item, masked, changed)
         for other in (
             replace(item, epoch=item.epoch + 1),
             replace(item, mailbox=make_key()),
+            replace(item, edition=make_key()),
+            replace(item, document=make_id()),
             replace(item, tag=make_id()),
         ):
-            with pytest.raises(CannotOpen):
-                grant.unwrap(key, wrapped, GRANT_HASH, other)
+            refused(other, masked, label)
+        refused(item, masked, label, grant_hash=make_key())
+        refused(item, masked, LABELS[1] if label == LABELS[0] else LABELS[0])
+        refused(item, KEYS[1] if masked == KEYS[0] else KEYS[0], label)
     assert len(answers) == 1
+
+
+def test_whoever_opened_a_document_and_has_the_grant_of_another_gets_no_token_and_no_other_key() -> None:
+    """Two people who work together: a channel key gives the other's mask for it, and nothing else follows."""
+    s1, s2, grant_hash = make_key(), make_key(), make_key()
+    tags, keys = masking.make_tags(3), [make_key() for _ in range(3)]
+    half_tags = masking.derive_half_tags(s2, tags)
+    column = masking.values(masking.mask_keys(s1, half_tags, grant_hash, tags, keys), 32)
+    masks = [bytes(a ^ b for a, b in zip(*pair, strict=True)) for pair in zip(column, keys, strict=True)]
+    tokens = [t for label in (masking.READ, masking.APPEND) for t in masking.derive_tokens(s1, label, half_tags, tags)]
+    assert len({*masks, *tokens, *half_tags, *keys, *column}) == 3 * 6
 
 
 # Signatures, rosters, suites, keys

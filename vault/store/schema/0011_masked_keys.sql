@@ -1,0 +1,13 @@
+-- A document's key lies here masked, beside a label that it opens. What an earlier version kept in their place opens nothing
+-- any more: such a grant has to be given again, or renewed.
+DROP TRIGGER tell_visit_item_changed;
+ALTER TABLE visit_item DROP COLUMN wrap;
+ALTER TABLE visit_item ADD COLUMN masked BLOB;
+ALTER TABLE visit_item ADD COLUMN label BLOB;
+CREATE TRIGGER tell_visit_item_changed AFTER UPDATE OF epoch, masked ON visit_item WHEN EXISTS (SELECT 1 FROM meta WHERE key = 'telling')
+BEGIN INSERT OR IGNORE INTO dirty VALUES ('visit', lower(hex(NEW.number))); END;
+
+-- Every device tells its grants received in the new form.
+INSERT OR IGNORE INTO dirty SELECT 'visit', lower(hex(number)) FROM visit WHERE EXISTS (SELECT 1 FROM meta WHERE key = 'telling');
+-- What this vault gave is renewed in the new form with the next exchange: who has it goes on without a new grant.
+INSERT OR IGNORE INTO owed SELECT DISTINCT document, 1 FROM given_item JOIN given USING (number) WHERE given.state = 'active';
