@@ -24,7 +24,7 @@ from vault.primitives import (
     KEY,
     SUITE,
     derive_key,
-    deriver,
+    derive_keys,
     make_random,
     open_box,
     seal_box,
@@ -96,7 +96,7 @@ def columns(
 def count_of(fields: Mapping[str, bytes]) -> int:
     """How many items stand in the columns. Malformed unless each has so many whole values, one at the least."""
     count = len(fields["documents"]) // WIDTHS["documents"]
-    if not count >= 1 or any(len(fields[name]) != count * width for name, width in WIDTHS.items()):
+    if count < 1 or any(len(fields[name]) != count * width for name, width in WIDTHS.items()):
         raise Malformed("the columns of a grant are not of one length, at least one item")
     return count
 
@@ -132,22 +132,20 @@ def derive_half_tag(half: bytes, tag: bytes) -> bytes:
 
 
 def derive_half_tags(half: bytes, tags: Iterable[bytes]) -> list[bytes]:
-    return list(map(deriver(half, "elpis-half-tag"), tags))
+    return derive_keys(half, "elpis-half-tag", tags)
 
 
 def derive_tokens(half: bytes, label: str, half_tags: Iterable[bytes], tags: Iterable[bytes]) -> list[bytes]:
     """READ or APPEND tokens of one person, a document each."""
-    derive = deriver(half, label)
-    return [derive(half_tag + tag) for half_tag, tag in zip(half_tags, tags, strict=True)]
+    return derive_keys(half, label, [half_tag + tag for half_tag, tag in zip(half_tags, tags, strict=True)])
 
 
 def mask_keys(
     half: bytes, half_tags: Iterable[bytes], grant_hash: bytes, tags: Iterable[bytes], keys: Iterable[bytes]
 ) -> bytes:
     """The channel keys of a grant's items, masked for its person: a column."""
-    derive = deriver(half, "elpis-grant-key")
-    masks = [derive(half_tag + grant_hash + tag) for half_tag, tag in zip(half_tags, tags, strict=True)]
-    return _xor(b"".join(keys), b"".join(masks))
+    contexts = [half_tag + grant_hash + tag for half_tag, tag in zip(half_tags, tags, strict=True)]
+    return _xor(b"".join(keys), b"".join(derive_keys(half, "elpis-grant-key", contexts)))
 
 
 def unmask_key(half: bytes, half_tag: bytes, grant_hash: bytes, tag: bytes, masked: bytes) -> bytes:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -155,17 +155,16 @@ def derive_key(secret: bytes, label: str, context: bytes = b"", salt: bytes = b"
     return _blake2b(context, label, key=secret, salt=salt)
 
 
-def deriver(secret: bytes, label: str) -> Callable[[bytes], bytes]:
+def derive_keys(secret: bytes, label: str, contexts: Iterable[bytes]) -> list[bytes]:
     """`derive_key` for many contexts under one secret and label: what they share is hashed once."""
     _need_secret(secret)
-    base = hashlib.blake2b(digest_size=KEY, key=secret, person=_person(label))
-
-    def derive(context: bytes) -> bytes:
-        state = base.copy()
+    fresh = hashlib.blake2b(digest_size=KEY, key=secret, person=_person(label)).copy
+    keys = []
+    for context in contexts:
+        state = fresh()
         state.update(context)
-        return state.digest()
-
-    return derive
+        keys.append(state.digest())
+    return keys
 
 
 def hash32(data: bytes, label: str = "elpis-hash") -> bytes:

@@ -250,9 +250,61 @@ def _list() -> Iterator[Mutation]:
         f"{PEOPLE}grant_received_twice",
     )  # fmt: skip
     yield one(
-        "wrap: for this item", "vault/grant.py",
-        'b"wrap\\0" + grant_hash + ITEM.encode(item.fields())', 'b"wrap\\0" + grant_hash',
-        f"{PEOPLE}every_bit_flipped_in_every_wrap_gives_one_uniform_error",
+        "wrap: for this item", "vault/masking.py",
+        'b"wrap\\0" + document + epoch.to_bytes(8, "big") + edition + mailbox', 'b"wrap\\0"',
+        f"{PEOPLE}every_bit_flipped_in_every_wrap_gives_one_uniform_error", f"{PRODUCT}[wrap]",
+    )  # fmt: skip
+    yield one(
+        "wrap: of this grant", "vault/masking.py",
+        '"elpis-grant-key", half_tag + grant_hash + tag))', '"elpis-grant-key", half_tag + tag))',
+        f"{PRODUCT}[wrap]",
+    )  # fmt: skip
+    yield one(
+        "wrap: a whole key", "vault/masking.py",
+        "    if len(left) != len(right):", "    if False:",
+        f"{VAULT}test_grant.py::test_a_key_is_masked_by_as_many_bytes_as_it_has", f"{PRODUCT}[wrap]",
+    )  # fmt: skip
+    yield one(
+        "wrap: appending only with the right to edit", "vault/masking.py",
+        " if edit else None", "",
+        f"{PRODUCT}[wrap]",
+    )  # fmt: skip
+    yield one(
+        "grant: columns of one length", "vault/masking.py",
+        "    if count < 1 or any(len(fields[name]) != count * width for name, width in WIDTHS.items()):",
+        "    if count < 1:",
+        f"{PRODUCT}[grant]", f"{VAULT}test_grant.py::test_what_a_reader_refuses_is_never_written",
+    )  # fmt: skip
+    yield one(
+        "grant: an epoch that is one", "vault/masking.py",
+        "    if min(epochs) < 1 or max(epochs) > MAX_INT:", "    if False:",
+        f"{PRODUCT}[grant]",
+    )  # fmt: skip
+    yield one(
+        "grant: nothing twice", "vault/masking.py",
+        "        if len(set(parts[name])) != len(epochs):", "        if False:",
+        f"{PRODUCT}[grant]", f"{PRODUCT}[renewal]",
+    )  # fmt: skip
+    yield one(
+        "grant: a key and a label for each item", "vault/grant.py",
+        "    if len(keys) != count * KEY or len(labels) != count:", "    if False:",
+        f"{PRODUCT}[grant]", f"{PRODUCT}[renewal]",
+        f"{VAULT}test_grant.py::test_what_a_reader_refuses_is_never_written",
+    )  # fmt: skip
+    yield one(
+        "grant: labels of their size", "vault/masking.py",
+        "        if max(map(len, value), default=0) > MAX_LABEL:", "        if False:",
+        f"{PRODUCT}[grant]",
+    )  # fmt: skip
+    yield one(
+        "grant: labels that are bytes", "vault/masking.py",
+        " or not {bytes}.issuperset(map(type, value))", "",
+        f"{PRODUCT}[grant]",
+    )  # fmt: skip
+    yield one(
+        "grant: the form before", "vault/grant.py",
+        "        if type_of(data, MAX_MESSAGE) == kind and _has_wraps(data):", "        if False:",
+        f"{PRODUCT}[grant]", f"{PRODUCT}[renewal]",
     )  # fmt: skip
     yield one(
         "trace: one signature, one opening", "vault/opening.py",

@@ -57,7 +57,7 @@ from vault.masking import (
     unwrap,
     values,
 )
-from vault.primitives import SigningKey, derive_key, deriver
+from vault.primitives import SigningKey, derive_key, derive_keys
 from vault.statement import make_statement, open_statement, seal_statement
 
 S1, S2 = seed("S1"), seed("S2")
@@ -269,16 +269,16 @@ def test_tags_are_fresh_and_a_column_is_what_single_keys_are() -> None:
     assert len({*tags, *make_tags(1000)}) == 2000 and {len(tag) for tag in tags} == {16}
     assert make_tags(0) == ()
     assert derive_half_tags(S2, tags) == [derive_half_tag(S2, tag) for tag in tags]
-    context = b"context" * 40
-    assert deriver(S1, READ)(context) == derive_key(S1, READ, context) == deriver(S1, READ)(context)
+    contexts = [b"", b"context" * 40, b"other", b""]
+    assert derive_keys(S1, READ, contexts) == [derive_key(S1, READ, context) for context in contexts]
 
 
 @pytest.mark.parametrize(("secret", "label", "failure"), [
     (bytes(15), READ, Malformed), (bytes(65), READ, Malformed), (b"", READ, Malformed), (S1, "elpis-x", ValueError),
 ])  # fmt: skip
-def test_a_deriver_refuses_what_a_derivation_does(secret: bytes, label: str, failure: type[Exception]) -> None:
+def test_many_derivations_refuse_what_one_does(secret: bytes, label: str, failure: type[Exception]) -> None:
     with pytest.raises(failure):
-        deriver(secret, label)
+        derive_keys(secret, label, [])
     with pytest.raises(failure):
         derive_key(secret, label)
 

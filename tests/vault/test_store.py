@@ -16,6 +16,7 @@ from vault.errors import InputRefused, NotFound, StorageFailed, VaultLocked
 from vault.record import sha256_of
 from vault.store import documents, searching, timeline, words
 from vault.store.connection import Store, schema_files
+from vault.store.grants import GrantStore
 
 KEY = bytes(range(32))
 
@@ -151,6 +152,43 @@ def test_every_earlier_schema_is_upgraded_with_its_data(tmp_path: Path, monkeypa
             before = Store.open(copy, KEY)
             assert names(before) == ["kept"]
             before.close()
+
+
+def test_grants_of_an_earlier_version_are_kept_and_owed_a_renewal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What opened them is gone; the grants, who told whom and what is left to be done are not."""
+    files, before = schema_files(), 10
+    with monkeypatch.context() as patched:
+        patched.setattr("vault.store.connection.schema_files", lambda: files[:before])
+        patched.setattr("vault.store.connection.schema_version", lambda: before)
+        old = Store.open(tmp_path / "v.db", KEY, create=True)
+        old.run("INSERT INTO meta (key, value) VALUES ('telling', x'01')")
+        for number, state in (("aa", "active"), ("bb", "ended")):
+            columns = "number, person, sign, box, hash, name, role, body, half, reader, owner, relay, purpose, made"
+            blobs = ", ".join([f"x'{number}'"] * 14)
+            old.run(
+                f'INSERT INTO given ({columns}, until, state, chain, "right") '
+                f"VALUES ({blobs}, 9, '{state}', x'', 'read')"
+            )
+            old.run(f"INSERT INTO given_item VALUES (x'{number}', 0, x'{number * 16}', x'{number}', 'Lettre')")
+        names_ = "number, issuer_sign, issuer_box, patient, purpose, relay, relay_key, grant_hash, half, reader"
+        old.run(
+            f'INSERT INTO visit ({names_}, "right", not_before, until, offline, received) '
+            f"VALUES ({', '.join(['x' + chr(39) + 'cc' + chr(39)] * 10)}, 'edit', 0, 9, 0, 1)"
+        )
+        old.run("INSERT INTO visit_item VALUES (x'cc', x'dd', 4, x'01', x'02', x'03', x'77726170', 7)")
+        old.run("DELETE FROM dirty")
+        old.close()
+    new = Store.open(tmp_path / "v.db", KEY)
+    (item,) = GrantStore(new).visit_items(b"\xcc")
+    assert (item.document, item.epoch, item.masked, item.label, item.opened) == (b"\xdd", 4, None, None, 7)
+    assert new.rows("SELECT document, lost FROM owed") == [(b"\xaa" * 16, 1)]
+    assert new.rows("SELECT name, key FROM dirty") == [("visit", "cc")]
+    new.run("DELETE FROM dirty")
+    new.run("UPDATE visit_item SET masked = x'00' WHERE number = x'cc'")
+    assert new.rows("SELECT name, key FROM dirty") == [("visit", "cc")]
+    new.close()
 
 
 # --- words

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from sync.client import RelayRefused
 from tests.parties import Parties
 from vault import visiting as rooms
 from vault.epochs import Started
-from vault.errors import AccessEnded, InputRefused, NotFound, Replayed, VerificationFailed, WrongRecipient
+from vault.errors import (
+    AccessEnded,
+    InputRefused,
+    NotFound,
+    Replayed,
+    SuiteRefused,
+    VerificationFailed,
+    WrongRecipient,
+)
 from vault.grant import seal_renewal
-from vault.masking import columns
+from vault.masking import APPEND, READ, columns, derive_half_tags, derive_tokens
 from vault.statement import open_statement
+from vault.store.grants import GrantStore
 
 
 @pytest.fixture
@@ -218,6 +228,44 @@ def test_a_renewal_by_somebody_else_is_none(parties: Parties) -> None:
     vault.visiting.renew(data)
     with pytest.raises(VerificationFailed):
         exchange.open(letter)  # the key in it opens nothing
+
+
+def test_a_grant_of_an_earlier_version_says_so_and_a_renewal_opens_it(parties: Parties) -> None:
+    """As an upgrade leaves it on both sides: nothing opens on the grantee's, and the holder's owes a renewal."""
+    vault, exchange, letter, grant_id = granted(parties)
+    vault.store.run("UPDATE visit_item SET masked = NULL, label = NULL")
+    with pytest.raises(SuiteRefused, match="earlier version"):
+        exchange.open(letter)
+    assert vault.visiting.grants()[0].state == "open"
+    parties.exchange.sync()
+    assert [line.state for line in parties.holder.sharing.trace()] == ["granted"]
+    parties.holder.store.run("INSERT INTO owed SELECT document, 1 FROM given_item")
+    parties.exchange.sync()
+    exchange.sync()
+    assert exchange.open(letter).document.title == "Lettre"
+    parties.exchange.sync()
+    assert [line.state for line in parties.holder.sharing.trace()] == ["granted", "opened"]
+    assert vault.visiting.grants()[0].id == grant_id
+
+
+@pytest.mark.parametrize("right", ["read", "edit"])
+def test_tokens_are_known_to_whoever_opened_and_registered_for_whom_they_are(parties: Parties, right: str) -> None:
+    """What an opening derives is what the relay was told; a reader could derive a token to append, and it is none."""
+    vault, exchange, letter, grant_id = granted(parties, right=right)
+    content = exchange.open(letter)._unlocked.content
+    item = GrantStore(vault.store).visit_items(bytes.fromhex(grant_id))[0]
+    visit, relay_half = GrantStore(vault.store).visit(item.number), parties.relay.halves[item.number].half
+    assert visit is not None and visit.half is not None and relay_half is not None
+    half_tags = derive_half_tags(relay_half, [item.tag])
+    (read,), (append,) = (derive_tokens(visit.half, label, half_tags, [item.tag]) for label in (READ, APPEND))
+    assert (content.read, content.append) == (read, append if right == "edit" else None)
+    client = parties.relay.factory(parties.relay.url)
+    assert client.messages(item.mailbox, read)[0]
+    if right == "edit":
+        client.append(item.mailbox, append, b"taken")
+    else:
+        with pytest.raises(RelayRefused):
+            client.append(item.mailbox, append, b"refused")
 
 
 def test_finding(parties: Parties) -> None:

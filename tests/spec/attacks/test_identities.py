@@ -403,15 +403,21 @@ def test_every_bit_flipped_in_every_wrap_gives_one_uniform_error() -> None:
     assert len(answers) == 1
 
 
-def test_whoever_opened_a_document_and_has_the_grant_of_another_gets_no_token_and_no_other_key() -> None:
-    """Two people who work together: a channel key gives the other's mask for it, and nothing else follows."""
+def test_whoever_opened_a_document_learns_one_mask_and_nothing_else() -> None:
+    """Two people who work together: the channel key that one opened gives the other's mask for it, and no more."""
     s1, s2, grant_hash = make_key(), make_key(), make_key()
     tags, keys = masking.make_tags(3), [make_key() for _ in range(3)]
     half_tags = masking.derive_half_tags(s2, tags)
     column = masking.values(masking.mask_keys(s1, half_tags, grant_hash, tags, keys), 32)
     masks = [bytes(a ^ b for a, b in zip(*pair, strict=True)) for pair in zip(column, keys, strict=True)]
     tokens = [t for label in (masking.READ, masking.APPEND) for t in masking.derive_tokens(s1, label, half_tags, tags)]
-    assert len({*masks, *tokens, *half_tags, *keys, *column}) == 3 * 6
+    later = masking.make_tags(3)
+    renewed = masking.mask_keys(s1, masking.derive_half_tags(s2, later), grant_hash, later, keys)
+    known = [masks[0], s1, half_tags[0]]
+    assert len({*masks, *tokens, *half_tags, *keys, *column, *masking.values(renewed, 32), *known}) == 3 * 7 + 1
+    opened = bytes(a ^ b for a, b in zip(column[0], masks[0], strict=True))
+    others = [bytes(a ^ b for a, b in zip(masked, masks[0], strict=True)) for masked in (*column[1:], renewed[:32])]
+    assert opened == keys[0] and not {*others} & {*keys, *tokens, *half_tags}
 
 
 # Signatures, rosters, suites, keys
