@@ -73,12 +73,11 @@ class Epochs:
             if need_files and (lost := self._lost_file(state["attachments"])):
                 raise InputRefused("a file of this document is missing here", sha256=lost)
             self._publish(document, state["attachments"], relay)
-            actor = make_id()
+            actor, telling = make_id(), self._vault.telling
             save, change = make(state, actor)
-            parent = self._documents.replica(document_id).save
-            epoch = self._documents.start_epoch(
-                document_id, save, actor, to=self._vault.telling.next_epoch(document_id)
-            )
+            parent = None if telling.alone else self._documents.replica(document_id).save
+            number = None if parent is None else telling.next_epoch(document_id)
+            epoch = self._documents.start_epoch(document_id, save, actor, to=number)
             if state["attachments"]:
                 self._documents.write(document_id, state, save)  # their places at the relay changed
             self._documents.set_shared(document_id, True)
@@ -91,7 +90,8 @@ class Epochs:
             self._outbox.queue(relay, "create_mailbox", address, {"owner": owner, "tokens": tokens})
             for body in encode_edition(change, writers):
                 self._outbox.queue(relay, "seal", address, {"type": "edition", "token": append}, body)
-            self._vault.telling.started(document_id, change, parent)
+            if parent is not None:
+                telling.started(document_id, change, parent)
         title, kind = state["meta"].get("title", ""), state["meta"].get("kind", "")
         label = seal_label(key, document, epoch, change.hash, address, title=cut(title, MAX_TITLE), kind=kind)
         return Started(document, epoch, change.hash, address, key, title, label)

@@ -122,14 +122,12 @@ class Telling:
     def keep_late(self, document_id: str, edition: bytes, change: bytes, author: str, device: bytes) -> None:
         self.journal.add_late(Late(bytes.fromhex(document_id), change, edition, device, author))
 
-    def next_epoch(self, document_id: str) -> int | None:
-        """The number of the epoch that starts now: one that no other device gives; None when there is no other."""
-        return None if self._alone else self._documents.last_epoch(document_id) + 1 + int.from_bytes(make_random(4))
+    def next_epoch(self, document_id: str) -> int:
+        """The number of the epoch that starts now: one that no other device gives."""
+        return self._documents.last_epoch(document_id) + 1 + int.from_bytes(make_random(4))
 
     def started(self, document_id: str, change: Change, parent: bytes) -> None:
         """A new epoch of a document began here, from the replica `parent`."""
-        if self._alone:
-            return
         document = bytes.fromhex(document_id)
         before, epoch = first_hash(parent), self._documents.epoch(document_id)
         self.know(document, before)
@@ -138,7 +136,7 @@ class Telling:
         self.tell("edition", self._edition(document_id, change, epoch=epoch, parent=before, heads=at))
 
     @property
-    def _alone(self) -> bool:
+    def alone(self) -> bool:
         """No other device, and none that this one may hear of again: a removal may turn out not to hold."""
         return not self.active and not self._vault.devices.retired()
 

@@ -3,6 +3,8 @@
 `now(X)`: the adversary knows X before the grant ends. `later(X)`: knows X afterwards, with everything known before.
 Left out: what real cryptography can lose (weak randomness, side channels, broken primitives), lengths, timing, numbers
 of messages. A random value is a constant: two runs of one person use the same one, which only helps the adversary.
+XOR is an operation with two sides: that sums of sums can be sorted anew is left out, and what that could give here is
+put into a scenario by hand (sharing.py, `together`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ _RULES = (
     # a box under a key
     "K(X), K(Y) -> K(box(X, Y))",
     "K(box(X, Y)), K(Y) -> K(X)",
+    # a one-time pad: with the sum, either gives the other
+    "K(X), K(Y) -> K(masked(X, Y))",
+    "K(masked(X, Y)), K(X) -> K(Y)",
+    "K(masked(X, Y)), K(Y) -> K(X)",
     # keys from keys; the relay's half for one item
     "K(X), K(Y) -> K(kdf(X, Y))",
     "K(X), K(Y) -> K(halftag(X, Y))",

@@ -54,16 +54,28 @@ def world() -> tuple[str, ...]:
     return (*knowledge(), *reading, *making, *both, *(f"now({term})" for term in (*certificates, *public, *owned)))
 
 
+def mask(tag: str, s1: str = "s1", s2: str = "s2", number: str = "grant") -> str:
+    """What the key of the item with this tag is masked with."""
+    return f"kdf({s1}, pair(halftag({s2}, {tag}), {number}))"
+
+
+def token(tag: str) -> str:
+    """D's token to read the channel of that item; the relay is told its hash."""
+    return f"kdf(s1, pair(halftag(s2, {tag}), c_read))"
+
+
 def grant(check: str, *, safety: bool = False) -> tuple[str, ...]:
-    """The patient's side. The wrap is given away: the model needs nothing from its being sealed as well."""
+    """The patient's side. Masked keys and labels are given away: the model needs nothing from their being sealed."""
     sealed = (GRANTED.format(p="pk(b_d)"),) if safety else (f"{CHECKS[check]} -> now({GRANTED.format(p='P')})",)
     facts = tuple(f"now({rule})" if "->" not in rule else rule for rule in sealed)
     items = (("t1", "doc"), ("t2", "doc2"))
     return (
         *facts,
         *(f"now({tag})" for tag, _ in items),
-        *(f"now(box(dk_{document}, kdf(s1, pair(halftag(s2, {tag}), grant))))" for tag, document in items),
+        "now(c_read)",
+        *(f"now(masked(dk_{document}, {mask(tag)}))" for tag, document in items),
         *(f"now(box({document}, dk_{document}))" for _, document in items),
+        *(f"now(box(title_{document}, dk_{document}))" for _, document in items),
     )
 
 
@@ -87,10 +99,10 @@ def device(time: str, *, session: bool = False) -> tuple[str, ...]:
 
 
 def renewal(tag: str = "t1_next") -> tuple[str, ...]:
-    """The next epoch of the first document, wrapped under the same halves and a fresh tag (spec/grant.md)."""
+    """The next epoch of the first document, masked under the same halves and a fresh tag (spec/grant.md)."""
     return (
         f"now({tag})",
-        f"now(box(dk_next, kdf(s1, pair(halftag(s2, {tag}), grant))))",
+        f"now(masked(dk_next, {mask(tag)}))",
         "now(box(doc_next, dk_next))",
     )
 
@@ -102,6 +114,17 @@ def opening_again() -> tuple[str, ...]:
         f"now({GRANTED.format(p='pk(b_d)')}) -> now({request})",
         f"now({request}) -> now(seal(halftag(s2, t1_next), pk(e_1)))",
     )
+
+
+def together() -> tuple[str, ...]:
+    """E, bought, was granted the first document as well, under halves of their own, and opened it. The two masked keys
+    hold one channel key: their sum, in which it cancels, is given away too."""
+    theirs = mask("t_e", "s1_e", "s2_e", "grant_e")
+    return (
+        "now(t_e)", "now(grant_e)", "now(s1_e)", "now(halftag(s2_e, t_e))",
+        f"now(masked(dk_doc, {theirs}))",
+        f"now(masked({mask('t1')}, {theirs}))",
+    )  # fmt: skip
 
 
 def secrecy(name: str, question: str, expected: str, *parts: tuple[str, ...], goal: str = "later(doc)") -> Scenario:
@@ -240,6 +263,80 @@ def scenarios() -> list[Scenario]:
             right,
             honest,
             device("now", session=True),
+            goal="later(doc)",
+        ),
+        secrecy(
+            "title-unopened",
+            "... of the second document not even the title is known.",
+            SAFE,
+            right,
+            honest,
+            device("now", session=True),
+            goal="later(title_doc2)",
+        ),
+        secrecy(
+            "token-unopened",
+            "... nor the token to its channel.",
+            SAFE,
+            right,
+            honest,
+            device("now", session=True),
+            goal=f"later({token('t2')})",
+        ),
+        secrecy(
+            "token-opened-control",
+            "... that of the first one is: the scenario is not empty.",
+            ATTACK,
+            right,
+            honest,
+            device("now", session=True),
+            goal=f"later({token('t1')})",
+        ),
+        secrecy(
+            "together-other-document",
+            "E opened a document that D has as well, and both work together: D's other document stays closed.",
+            SAFE,
+            right,
+            together(),
+            device("now"),
+            goal="later(doc2)",
+        ),
+        secrecy(
+            "together-token",
+            "... D's mask for the first one is known; D's token for it does not follow.",
+            SAFE,
+            right,
+            together(),
+            device("now"),
+            goal=f"later({token('t1')})",
+        ),
+        secrecy(
+            "together-next-epoch",
+            "... nor does the next epoch, under a fresh tag.",
+            SAFE,
+            right,
+            together(),
+            renewal(),
+            device("now"),
+            goal="later(doc_next)",
+        ),
+        secrecy(
+            "together-mask-used-twice",
+            "... under the same tag one mask would hide two keys: no half is needed at all.",
+            ATTACK,
+            right,
+            together(),
+            renewal("t1"),
+            device("now"),
+            goal="later(doc_next)",
+        ),
+        secrecy(
+            "together-control",
+            "... the document that E opened is known: the scenario is not empty.",
+            ATTACK,
+            right,
+            together(),
+            device("now"),
             goal="later(doc)",
         ),
     ]

@@ -19,7 +19,7 @@ from tests.benchmarks.harness import Row, paired, repeated, timed
 from tests.parties import Parties
 from tests.persons import DOCTOR, HOLDER, NOW, person, seed
 from vault import Vault, replica
-from vault.encoding import decode
+from vault.encoding import decode, encode
 from vault.grant import make_body, open_package, seal
 from vault.hybrid import check_public, derive_public, derive_seed
 from vault.identity import make_card, read_card
@@ -37,6 +37,7 @@ from vault.masking import (
     unwrap,
 )
 from vault.opening import make_request, verify_opening
+from vault.people import Person
 from vault.primitives import (
     BoxKey,
     SigningKey,
@@ -65,6 +66,7 @@ def main(quick: bool = False) -> list[Row]:
     rows = [*_grants(documents, people, rounds), *_trace(*openings)]
     with tempfile.TemporaryDirectory(prefix="elpis-bench-") as folder, _parties(Path(folder)) as make:
         rows += _rotation(make, (2, 4) if quick else (5, 20), 3 if quick else 15)
+        rows += _giving(make, (20, 40) if quick else (200, 1000), 1 if quick else 5)
         return [*rows, *_exchange(make, few, many)]
 
 
@@ -261,16 +263,80 @@ def _rotating_primitives(holder: Vault, document: str, people: int) -> Callable[
     return primitives
 
 
+def _giving(make: Callable[[], Parties], sizes: tuple[int, ...], rounds: int) -> list[Row]:
+    """A grant of many documents to one more person, through the vault and into its outbox: three people have them."""
+    ratios, each = [], []
+    for count in sizes:
+        parties = make()
+        documents = [parties.letter(str(number)) for number in range(count)]
+        people = [_meet(parties, f"Exemple {number}") for number in range(4)]
+        parties.holder.store.run("CREATE TABLE measured (sealed BLOB)")
+        for known in people[:3]:
+            parties.holder.sharing.grant(known, documents, right="edit", purpose="", seconds=86_400)
+
+        def giving(parties: Parties = parties, last: Person = people[3], documents: list[str] = documents) -> None:
+            given = parties.holder.sharing.grant(last, documents, right="edit", purpose="", seconds=86_400)
+            parties.holder.sharing.revoke(given.id)
+
+        ratios.append(paired(giving, _giving_primitives(parties.holder, documents, 3), rounds))
+        each.append(median(repeated(giving, rounds)) / count)
+    detail = f"{each[0] * 1e3:.2f} ms for each document"
+    return [
+        Row(f"give and take back {sizes[0]} documents / what it needs", ratios[0], 3.0, detail=detail),
+        Row(f"give and take back each of {sizes[1]} documents, against {sizes[0]}", each[1] / each[0], 1.5),
+    ]
+
+
+def _giving_primitives(holder: Vault, documents: list[str], people: int) -> Callable[[], None]:
+    """Twice, because an end is an epoch too: for each document its state read, one replica of one change, one label,
+    four keys for each person; on disk both replicas, channel, actor, writers, tags, what closes the channel before, and
+    three queued calls, encoded; for each person a statement of two hundred bytes a document, signed and sealed."""
+    actor, plain, aad, sign, row = make_id(), bytes(60), bytes(92), holder.identity.sign, bytes(80)
+    insert = "INSERT INTO measured VALUES (?)"
+
+    def primitives() -> None:
+        for members in (people + 1, people):
+            token = {"token": S1, "right": "append", "until": NOW}
+            writer = {"sign": S1, "name": HOLDER.name, "role": "doctor", "right": "edit"}
+            with holder.store.transaction():
+                for document in documents:
+                    save, change = replica.make(holder.documents.flat(document), actor)
+                    seal_box(S1, "elpis-wrap", plain, aad)
+                    for _ in range(members):
+                        half_tag = derive_key(S2, "elpis-half-tag", actor)
+                        for purpose in (READ, APPEND, "elpis-grant-key"):
+                            derive_key(S1, purpose, half_tag + actor)
+                    calls = [
+                        encode({"owner": S1, "tokens": [token] * (2 * members + 1)}),
+                        encode({"change": {"data": change.data, "hash": S1}, "writers": [writer] * (members + 1)}),
+                        encode({"owner": S1, "purge": False}),
+                    ]
+                    for written in (save, save, row, row, row, *calls):
+                        holder.store.run(insert, (written,))
+                    holder.store.run_many(insert, [(row,)] * (members + 1))
+                for _ in range(members):
+                    statement = bytes(200 * len(documents))
+                    sealed = seal_statement(DOCTOR.box.public, sign.sign("renewal", statement) + statement, KEM)
+                    holder.store.run(insert, (sealed,))
+                    holder.store.run_many(insert, [(row,)] * len(documents))
+
+    return primitives
+
+
 def _give(parties: Parties, document: str, name: str) -> None:
-    """A grant to somebody who has a card and no vault."""
+    known = _meet(parties, name)
+    parties.holder.sharing.grant(known, [document], right="edit", purpose="", seconds=86_400)
+
+
+def _meet(parties: Parties, name: str) -> Person:
+    """Somebody who has a card and no vault."""
     now = int(parties.clock())
     where = {"relay": parties.relay.url, "relay_key": parties.relay.key.public, "inbox": seed(f"{name} in")}
     who = person(name, "doctor")
     who = replace(who, box=BoxKey.from_secret(who.box.secret, derive_seed(who.sign.seed)))
     card = make_card(who, now=now, deposit=seed(f"{name} deposit"), **where)  # type: ignore[arg-type]
     certificate = parties.office.certify(read_card(card), unique_id=name, role="doctor", now=now, days=30)
-    known = parties.holder.people.add(card, certificate=certificate, authority=parties.office.bulletin(now))
-    parties.holder.sharing.grant(known, [document], right="edit", purpose="", seconds=86_400)
+    return parties.holder.people.add(card, certificate=certificate, authority=parties.office.bulletin(now))
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def _one_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Alternating:
-    """Epochs draws address, owner token, appending token and channel key, in this order, then tokens of members."""
+    """Epochs draws address, owner token, appending token and channel key, in this order."""
 
     def __init__(self) -> None:
         self._frame = 0

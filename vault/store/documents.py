@@ -195,7 +195,7 @@ class Documents:
                 (following, actor, save, number),
             )
             # The edition holds one side of each conflict: the others stay in the archived replica.
-            self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ?", (number,))
+            self._store.run("UPDATE content SET conflicts = '[]' WHERE document = ? AND conflicts <> '[]'", (number,))
             return following
 
     def renumber(self, document_id: str, epoch: int, to: int) -> None:
@@ -274,7 +274,9 @@ class Documents:
         return self._store.row("SELECT 1 FROM document WHERE id = ?", (_key(document_id),)) is not None
 
     def set_shared(self, document_id: str, shared: bool) -> None:
-        self._store.run("UPDATE document SET shared = ? WHERE id = ?", (int(shared), bytes.fromhex(document_id)))
+        self._store.run(
+            "UPDATE document SET shared = ?1 WHERE id = ?2 AND shared <> ?1", (int(shared), bytes.fromhex(document_id))
+        )
 
     def state(self, document_id: str) -> Document:
         """The document as a reader sees it, without its conflicts."""

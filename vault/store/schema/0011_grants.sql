@@ -11,3 +11,6 @@ BEGIN INSERT OR IGNORE INTO dirty VALUES ('visit', lower(hex(NEW.number))); END;
 INSERT OR IGNORE INTO dirty SELECT 'visit', lower(hex(number)) FROM visit WHERE EXISTS (SELECT 1 FROM meta WHERE key = 'telling');
 -- What this vault gave is renewed in the new form with the next exchange: who has it goes on without a new grant.
 INSERT OR IGNORE INTO owed SELECT DISTINCT document, 1 FROM given_item JOIN given USING (number) WHERE given.state = 'active';
+
+-- A channel that closes takes back what was still to be said of it, without looking through everything else that waits.
+CREATE INDEX outbox_address ON outbox (address);
