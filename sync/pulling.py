@@ -181,7 +181,7 @@ class Pull:
             report.events.append(Event("document-changed", author, document.id, document.title, inner.time))
 
     def _inbox(self, message: Message) -> Event:
-        statement = open_statement(self._vault.identity.box, message.body)
+        statement = open_statement(self._vault.identity.box, message.body, self._vault.devices.roster().min_suite)
         kind = self._outbox.type_of(statement)
         if kind == "package":
             visit = self._vault.visiting.receive(statement)

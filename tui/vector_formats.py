@@ -43,7 +43,7 @@ def _encoding(given: Given) -> dict[str, Any]:
 
 
 def _suite(given: Given) -> dict[str, Any]:
-    primitives.need_suite(given.number("suite"), given.number("minimum"))
+    primitives.need_suite(given.number("suite"), given.number("minimum"), known=primitives.SEALING)
     return {}
 
 

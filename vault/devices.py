@@ -385,7 +385,7 @@ class Devices:
         self._journal.put_chain(held)
         self._vault.set_meta("roster", held[-1])
         self._vault.set_meta("root", roster.root)
-        self._do_again(roster, *lost)
+        self._do_again(roster, *lost, before.min_suite)
         used = [Heard("recovery-used")] if roster.root != before.root else []
         return [
             *used,
@@ -412,14 +412,14 @@ class Devices:
                 removed += [one.id for one in rosters[at - 1].devices if not rosters[at].has(one.id)]
         return [one for one in added if one.id not in removed], removed
 
-    def _do_again(self, roster: Roster, added: Iterable[Device], removed: Iterable[bytes]) -> None:
+    def _do_again(self, roster: Roster, added: Iterable[Device], removed: Iterable[bytes], min_suite: int) -> None:
         key = self._key_in(roster)
         if key is None:
             return
         coming = [one for one in added if not roster.has(one.id) and one.id not in roster.gone]
         leaving = [one for one in removed if roster.has(one)]
-        if coming or leaving:
-            statement = make_next(roster, key, add=coming, remove=leaving, now=self._now())
+        if coming or leaving or min_suite > roster.min_suite:
+            statement = make_next(roster, key, add=coming, remove=leaving, min_suite=min_suite, now=self._now())
             unknown = not roster.has(self._vault.device_id)
             if leaving:
                 self._turn(statement, introduces=unknown)
@@ -473,6 +473,21 @@ class Devices:
         """Another recovery kit: its root vouches from now on."""
         self._say(make_next(self.roster(), self._key(), root=root, now=self._now()))
         self._vault.telling.tell("roster", {"chain": self.chain()})
+
+    def require_suite(self, suite: int) -> None:
+        """From now on nothing is sealed by this vault, or taken from its inbox, in a lesser suite; never taken back.
+
+        InputRefused while an active access goes to somebody who has less.
+        """
+        self._need_part()
+        for grant in self._vault.sharing.grants():
+            card = self._vault.people.card_of(bytes.fromhex(grant.person_id)) if grant.state == "active" else None
+            if card is not None and card.suite < suite:
+                raise InputRefused("an access goes to somebody with a lesser suite", person=grant.person)
+        if suite > self.roster().min_suite:
+            with self._store.transaction():
+                self._say(make_next(self.roster(), self._key(), min_suite=suite, now=self._now()))
+                self._vault.telling.tell("roster", {"chain": self.chain()})
 
     # Inside
 

@@ -35,8 +35,11 @@ class Person:
 class People:
     """Cards in and out; who is certified, met, or denied."""
 
-    def __init__(self, store: Store, identity: Identity, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, clock: Callable[[], float], min_suite: Callable[[], int]
+    ) -> None:
         self._store = store
+        self._min_suite = min_suite
         self._people = PeopleStore(store)
         self._mailboxes = MailboxStore(store)
         self._outbox = OutboxStore(store)
@@ -198,6 +201,7 @@ class People:
 
     def key_for(self, card: Card) -> bytes | None:
         """The ML-KEM key for sealing to this card's owner, None for suite 1. SuiteRefused for less than was seen."""
+        self._need_suite(card)
         row = self._people.person(card.id)
         if row is None:
             return card.need_kem()
@@ -246,6 +250,7 @@ class People:
 
     def _grantable(self, row: PersonRow, card: Card) -> str:
         refuse_payer(row.role)  # what somebody states is enough to refuse, never enough to accept
+        self._need_suite(card)
         if row.certificate is None:
             if not row.met:
                 raise NotCertified(
@@ -258,6 +263,12 @@ class People:
         if not row.met:
             self._authorities.check(certificate, card)
         return role
+
+    def _need_suite(self, card: Card) -> None:
+        least = self._min_suite()
+        if card.suite < least:
+            hint = "Ask for the card of a current Elpis."
+            raise SuiteRefused("this person's card has less than this vault asks for", hint=hint, minimum=least)
 
     def _person(self, row: PersonRow) -> Person:
         card, certificate, reason, detail = _card(row), self._readable(row), "", ""

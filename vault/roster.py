@@ -11,7 +11,7 @@ from typing import Any
 
 from vault.encoding import Shape, blob, integer, list_of, moment
 from vault.errors import BadSignature, InputRefused, Malformed, Replayed, SuiteRefused, TooLarge, VerificationFailed
-from vault.primitives import KEY, SUITE, SigningKey, hash32, need_suite
+from vault.primitives import KEY, SEALING, SUITE, SigningKey, hash32, need_suite
 from vault.statement import Statement, make_statement, read_statement
 
 MAX_DEVICES = 64
@@ -100,6 +100,7 @@ def make_next(
     remove: Iterable[bytes] = (),
     root: bytes | None = None,
     new_epoch: bool = False,
+    min_suite: int = SUITE,
     now: int,
 ) -> bytes:
     """The statement after `before`, signed by one of its devices or its root. InputRefused for what cannot be said."""
@@ -110,7 +111,7 @@ def make_next(
         raise InputRefused(f"a roster has 1 to {MAX_DEVICES} devices", count=len(here))
     fields: Mapping[str, Any] = {
         "suite": SUITE,
-        "min_suite": before.min_suite,
+        "min_suite": max(min_suite, before.min_suite),
         "vault": before.vault,
         "root": root or before.root,
         "prev": before.head,
@@ -215,8 +216,8 @@ def derive_head(data: bytes) -> bytes:
 
 
 def _check_suite(fields: Mapping[str, Any], minimum: int) -> None:
-    need_suite(fields["suite"], fields["min_suite"])
-    if not minimum <= fields["min_suite"] <= SUITE:
+    need_suite(fields["suite"])
+    if not minimum <= fields["min_suite"] <= max(SEALING):
         raise SuiteRefused("the least suite of this vault fell, or is not known here", minimum=fields["min_suite"])
 
 

@@ -84,13 +84,13 @@ def suite_for(kem: bytes | None) -> int:
     return SUITE if kem is None else HYBRID
 
 
-def open_statement(me: BoxKey, sealed: bytes) -> bytes:
+def open_statement(me: BoxKey, sealed: bytes, minimum: int = SUITE) -> bytes:
     """The statement inside a sealed message. CannotOpen; Malformed when its padding is not the one it must have;
-    SuiteRefused for an unknown suite, or one that the statement does not name under its signature."""
+    SuiteRefused for an unknown suite, one below `minimum`, or one that it does not name under its signature."""
     if not sealed:
         raise CannotOpen("cannot be opened")
     suite, box = sealed[0], sealed[1:]
-    need_suite(suite, known=SEALING)
+    need_suite(suite, minimum, known=SEALING)
     if suite == SUITE:
         statement = unpad(me.open(box))
     elif me.seed is None:

@@ -295,7 +295,7 @@ class Vault(Record):
     def people(self) -> People:
         from vault.people import People
 
-        return People(self.store, self.identity, lambda: self.clock())
+        return People(self.store, self.identity, lambda: self.clock(), lambda: self.devices.roster().min_suite)
 
     @cached_property
     def sharing(self) -> Sharing:

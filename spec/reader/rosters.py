@@ -32,8 +32,8 @@ def head(data: bytes) -> bytes:
 
 
 def check_suites(told: Told, least: int) -> None:
-    need_suite(told["suite"], told["min_suite"])
-    if told["min_suite"] > 1 or told["min_suite"] < least:
+    need_suite(told["suite"])
+    if told["min_suite"] > 2 or told["min_suite"] < least:
         raise Refused("suite-refused", "the least suite fell, or is unknown")
 
 

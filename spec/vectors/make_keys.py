@@ -17,8 +17,10 @@ def make() -> list[Vectors]:
 
 def _suite() -> Vectors:
     vectors = Vectors("suite")
-    vectors.valid("1", "suite 1, the only one so far", {"suite": 1, "minimum": 1}, {})
-    for suite in (0, 2, 255):
+    for suite, least in ((1, 1), (2, 1), (2, 2)):
+        description = f"something sealed in suite {suite}, of which {least} is the least"
+        vectors.valid(f"{suite}-{least}", description, {"suite": suite, "minimum": least}, {})
+    for suite in (0, 3, 255):
         vectors.refused(
             f"unknown-{suite}", f"suite {suite} is not known", "suite-refused", {"suite": suite, "minimum": 1}
         )

@@ -82,7 +82,7 @@ def make_first() -> Vectors:
     for name, description, failure, data in (
         ("by-other", "signed by another key than the root", "bad-signature", made(OTHER.sign)),
         ("suite-2", "an unknown suite", "suite-refused", made(suite=2)),
-        ("min-suite-2", "a minimum over the suite that is known", "suite-refused", made(min_suite=2)),
+        ("min-suite-3", "a minimum over every suite that is known", "suite-refused", made(min_suite=3)),
         ("other-vault", "of another vault", "malformed", made(vault=fixed("other vault", 16))),
         ("not-first", "that follows another roster", "malformed", made(prev=fixed("before"))),
         ("count-2", "that counts from two", "malformed", made(count=2)),
@@ -114,6 +114,7 @@ def make_chains() -> Vectors:
         ("new-root", "a device names a new root", TWO.then(by, root=NEW_ROOT.public)),
         ("by-the-new-root", "which signs from then on", TWO.then(by, root=NEW_ROOT.public).then(NEW_ROOT, epoch=2)),
         ("new-epoch", "a new epoch, and nobody leaves", TWO.then(by, epoch=2)),
+        ("min-suite-raised", "nothing below suite 2 from here on", TWO.then(by, min_suite=2).then(by)),
         ("earlier-time", "a clock that goes back decides nothing", TWO.then(by, time=NOW - 9999)),
     ):
         fields = chain.fields
@@ -143,7 +144,8 @@ def make_chains() -> Vectors:
         ),
         ("bit", "one bit of it changed", "bad-signature", forged),
         ("suite-2", "an unknown suite", "suite-refused", TWO.then(by, suite=2)),
-        ("min-suite-2", "a minimum over what is known", "suite-refused", TWO.then(by, min_suite=2)),
+        ("min-suite-3", "a minimum over what is known", "suite-refused", TWO.then(by, min_suite=3)),
+        ("min-suite-falls", "a minimum that falls", "suite-refused", TWO.then(by, min_suite=2).then(by, min_suite=1)),
         ("min-suite-0", "a minimum that is none", "malformed", TWO.then(by, min_suite=0)),
         ("other-vault", "of another vault", "malformed", TWO.then(by, vault=fixed("other vault", 16))),
         ("prev-other", "follows something else", "replayed", TWO.then(by, prev=fixed("before"))),

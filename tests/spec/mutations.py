@@ -155,12 +155,12 @@ def _list() -> Iterator[Mutation]:
     )  # fmt: skip
     yield one(
         "roster: minimum suite", "vault/roster.py",
-        '    need_suite(fields["suite"], fields["min_suite"])\n    if not minimum <=', "    if not minimum - 9 <=",
+        '    need_suite(fields["suite"])\n    if not minimum <=', "    if not minimum - 9 <=",
         f"{PEOPLE}unknown_or_lower_suite",
     )  # fmt: skip
     yield one(
         "roster: least suite", "vault/roster.py",
-        '    if not minimum <= fields["min_suite"] <= SUITE:', "    if False:",
+        '    if not minimum <= fields["min_suite"] <= max(SEALING):', "    if False:",
         f"{PEOPLE}suite_below_the_rosters_minimum",
     )  # fmt: skip
     yield one(

@@ -107,7 +107,7 @@ def test_a_folder_without_vectors_is_no_success(tmp_path: Path) -> None:
 
 
 def test_the_command_counts_and_names_what_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = json.loads((HERE / "suite" / "1.json").read_bytes())
+    source = json.loads((HERE / "suite" / "1-1.json").read_bytes())
     (tmp_path / "good.json").write_text(json.dumps(source))
     assert check.main(tmp_path) == 0
     assert "1 of 1" in capsys.readouterr().out

@@ -161,6 +161,29 @@ def _remove(session: Session) -> int:
     return 0
 
 
+def _suite_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at-least", type=int, choices=(1, 2), metavar="N", help=_("seal and take nothing in a lesser one, for good")
+    )
+
+
+def _suite(session: Session) -> int:
+    """The least suite in which something is sealed by this vault or taken from its inbox; it never falls."""
+    with session.vault() as vault:
+        before, wanted = vault.devices.roster().min_suite, session.args.at_least or 0
+        if wanted > before and not session.dry_run:
+            session.confirm(
+                str(wanted),
+                _("Who runs an older Elpis, without ML-KEM, gets and lays down nothing here any more."),
+            )
+            vault.devices.require_suite(wanted)
+            session.refresh(vault)
+        now = max(before, wanted)
+        told = _("Nothing is sealed or taken below suite {suite}.").format(suite=now)
+        session.give({"min_suite": now, "raised": now > before, "dry_run": session.dry_run}, told)
+    return 0
+
+
 def _give_line(session: Session, data: object, text: str) -> None:
     """One step of several: with --json one line each, at once."""
     if session.json:
@@ -176,4 +199,5 @@ VERBS = {
     "device list": Verb(_list_arguments, _list),
     "device name": Verb(_name_arguments, _name),
     "device remove": Verb(_remove_arguments, _remove, writes=True),
+    "device suite": Verb(_suite_arguments, _suite, writes=True),
 }

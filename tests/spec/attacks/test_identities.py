@@ -580,7 +580,7 @@ def test_suite_below_the_rosters_minimum() -> None:
     root = SigningKey.make()
     first = roster.make_first(root, bytes(16), root.public, BoxKey.make().public, NOW)
     fields = read_statement("roster", roster.ROSTER, first).fields
-    raised = make_statement("roster", roster.ROSTER, {**fields, "min_suite": 2}, root)
+    raised = make_statement("roster", roster.ROSTER, {**fields, "min_suite": 3}, root)
     with pytest.raises(SuiteRefused):
         roster.read_first(raised, root.public, bytes(16))
     before = replace(roster.read_first(first, root.public, bytes(16)), min_suite=2)
