@@ -97,7 +97,6 @@ def make(
             only = tuple(slot for slot in slots.slots if slot.kind == KIT)
             slots = vault.authenticated(replace(slots, path=work / "keyslots", slots=only))
             slots.write()
-        place.put("keyslots", slots.path)
         copy = _copy_database(vault, place, work)
         # A clock that was put back must not make this copy look like an old one.
         before = _earlier(place, key, vault.vault_id)
@@ -107,6 +106,8 @@ def make(
         files, copied, damaged = _copy_files(vault, place, known, progress)
         copy = replace(copy, files=tuple(files))
         write_whole(work / "manifest", _sealed(key, copy))
+        # Last but one: a run that is stopped changes nothing about who opens the copies that are there.
+        place.put("keyslots", slots.path)
         place.settle()  # what the manifest names is there before it
         place.put(f"manifests/{copy.name}", work / "manifest")
         place.settle()

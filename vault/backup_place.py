@@ -116,7 +116,7 @@ class Folder:
         return self.path / name
 
     def abandon(self) -> None:
-        """What was put is named by no manifest; the next run uses it."""
+        """What was put is named by no manifest; the next run that ends well puts it again or takes it away."""
 
 
 class Archive:

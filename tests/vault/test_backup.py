@@ -173,6 +173,26 @@ def test_nothing_is_ever_written_over(filled: Vault, vault_factory, place: Path,
     assert listed(place) == before and listed(mine) == {"cat.jpg"}
 
 
+def test_a_stopped_run_changes_nothing_about_the_copies_that_are_there(filled: Vault, place: Path) -> None:
+    """Nor about who opens them: a copy for the kit alone stays one."""
+    backup.make(filled, place, kit_only=True)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    add(filled, 5)
+
+    def stop(done: int, total: int) -> None:
+        if done == total - 1:
+            raise InputRefused("stopped")
+
+    with pytest.raises(InputRefused, match="stopped"):
+        backup.make(filled, place, progress=stop)
+    after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    left = {path.parent.name for path in after.keys() - before.keys()}
+    assert left <= {"snapshots", "attachments"} and "snapshots" in left
+    backup.make(filled, place, kit_only=True)
+    assert len(list((place / "snapshots").iterdir())) == len(list((place / "manifests").iterdir())) == 2
+
+
 @pytest.mark.parametrize("what", ["keyslots", "manifests", "snapshots", "attachments"])
 @pytest.mark.parametrize("how", ["flip", "cut", "longer", "gone", "empty"])
 def test_every_damaged_file_is_found(filled: Vault, place: Path, tmp_path: Path, what: str, how: str) -> None:

@@ -41,6 +41,12 @@ class Done(Dialog[None]):
         return [Key(_("Esc"), _("Back"), "leave")]
 
 
+# Why work ended, as tui/details.py translates it. A stopped backup leaves what spec/backup.md, section 3 says.
+STOPPED = "stopped before its end: nothing of it was kept"
+STOPPED_ZIP = "stopped before its end: there is no backup"
+STOPPED_FOLDER = "stopped before its end: there is no new copy, and sealed files of it stay until the next backup"
+
+
 async def hand_out(screen: HouseScreen[Any], vault: Vault) -> None:
     """An export: which, where to, written, told."""
     what = await screen.app.push_screen_wait(
@@ -93,9 +99,8 @@ async def back_up(screen: HouseScreen[Any], vault: Vault) -> None:
         _("Making the backup"), _("It is copied, and read again at the end."),
         _("It stops after this file; there is no new copy then."),
     )  # fmt: skip
-    made = await _run(
-        screen, going, lambda: backup.make(vault, path, kit_only=kit_only == "kit", progress=_watched(going))
-    )
+    watched = _watched(going, STOPPED_ZIP if path.suffix.lower() == ".zip" else STOPPED_FOLDER)
+    made = await _run(screen, going, lambda: backup.make(vault, path, kit_only=kit_only == "kit", progress=watched))
     if made is None:
         return
     lines = [
@@ -146,12 +151,12 @@ def _counted(documents: int, files: int) -> str:
     return first + ", " + ngettext("{n} file", "{n} files", files).format(n=files)
 
 
-def _watched(going: Going) -> Callable[[int, int], None]:
+def _watched(going: Going, stopped: str = STOPPED) -> Callable[[int, int], None]:
     """Tells how far it is; ends the work where it stands when that was asked for."""
 
     def tell(done: int, total: int) -> None:
         if going.stop.is_set():
-            raise InputRefused("stopped before its end: nothing of it was kept")
+            raise InputRefused(stopped)
         going.tell(done, total)
 
     return tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vault.importers.dates import from_hl7
-from vault.importers.hl7v2_message import Message
+from vault.importers.hl7v2_message import NULL, Message
 from vault.importers.people import People
 from vault.importers.reading import Builder, clean_text, person_name, says_nothing
 
@@ -61,13 +61,26 @@ def _observation(message: Message, segment: tuple[str, ...], taken: str, out: Bu
         return []
     out.add("result", {
         "label": label or code, "code": code, "system": message.of(segment, 3, 3), "value": value,
-        "unit": message.of(segment, 6) or message.of(segment, 6, 2), "range": message.text(message.field(segment, 7)),
-        "interpretation": " ".join(message.part(item, 1) for item in message.repetitions(segment, 8)),
+        "unit": _unit(message, segment), "range": _range(message, segment),
+        "interpretation": " ".join(filter(None, (message.part(item, 1) for item in message.repetitions(segment, 8)))),
         "start": from_hl7(message.of(segment, 14)) or taken,
         "status": "unknown" if status in ("P", "R", "S", "I") else "",
         "performer": message.of(segment, 23) or message.of(segment, 15, 2),
     })  # fmt: skip
     return []
+
+
+def _unit(message: Message, segment: tuple[str, ...]) -> str:
+    """The code, which is the unit; a number of the sender's own ("CD:289") is none where words stand beside it."""
+    code, words = message.of(segment, 6), message.of(segment, 6, 2)
+    return words if words and (not code or ":" in code) else code
+
+
+def _range(message: Message, segment: tuple[str, ...]) -> str:
+    """As written; some senders repeat its ends as components behind it."""
+    written = message.of(segment, 7)
+    ends = [part for number in (2, 3) if (part := message.of(segment, 7, number))]
+    return written if written or not ends else " - ".join(ends)
 
 
 def _value(message: Message, value: str, kind: str) -> str:
@@ -78,6 +91,8 @@ def _value(message: Message, value: str, kind: str) -> str:
         return message.part(value, 2) or message.part(value, 9) or message.part(value, 1)
     if kind in ("DT", "TS", "DTM"):
         return from_hl7(message.part(value, 1)) or message.part(value, 1)
+    if value == NULL:
+        return ""
     return (
         message.text(value.replace(message.component, " ").strip()) if kind not in ("NM",) else message.part(value, 1)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from vault.errors import InputRefused
 
+NULL = '""'  # said to be empty
 MAX_MESSAGES = 5_000
 MAX_SEGMENTS = 500_000
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=[^A-Za-z0-9\s]|$)")
@@ -40,7 +41,8 @@ class Message:
     def part(self, value: str, number: int) -> str:
         """Component `number` (from 1) of the first repetition, its first subcomponent, as text."""
         parts = value.split(self.repetition)[0].split(self.component)
-        return self.text(parts[number - 1].split(self.subcomponent)[0]) if number <= len(parts) else ""
+        found = self.text(parts[number - 1].split(self.subcomponent)[0]) if number <= len(parts) else ""
+        return "" if found == NULL else found
 
     def of(self, segment: tuple[str, ...], number: int, part: int = 1) -> str:
         return self.part(self.field(segment, number), part)
