@@ -178,6 +178,7 @@ def test_an_asserted_finding_is_named_by_what_it_says() -> None:
     inner = coded("code", "ASSERTION", "Assertion") + coded("value", "77386006", "Pregnant")
     entry = one("29762-2", observation(inner, "2.16.840.1.113883.10.20.15.3.8"))
     assert (entry.kind, entry.text("label"), entry.text("value")) == ("social_history", "Pregnant", "")
+    assert entry.text("code") == "77386006"
 
 
 def test_the_dose_says_when_and_only_if_needed() -> None:
@@ -230,3 +231,9 @@ def test_why_somebody_came_is_a_problem_and_an_empty_form_is_none() -> None:
     assert [entry.text("label") for entry in entries("46240-8", f"<encounter>{why}{empty}</encounter>")] == [
         "Pneumonia"
     ]
+
+
+def test_who_told_a_result_is_no_result() -> None:
+    source = link(observation(coded("code", "48766-0", "Information source", LOINC) + "<value>Dr FICTIVE</value>"))
+    inner = coded("code", "6690-2", "Leukocytes") + '<value xsi:type="PQ" value="7.6"/>' + source
+    assert one("30954-2", observation(inner, CCDA + "2")).text("label") == "Leukocytes"

@@ -74,9 +74,11 @@ _BY_SECTION = {
 }  # fmt: skip
 # Codes of an observation whose value is a problem, not the answer to a question.
 _PROBLEM_TYPES = frozenset({
-    "ASSERTION", "55607006", "64572001", "282291009", "404684003", "409586006", "418799008", "29308-4", "75326-9",
+    "", "ASSERTION", "55607006", "64572001", "282291009", "404684003", "409586006", "418799008", "29308-4", "75326-9",
     "75323-6", "75325-1", "75318-6", "75319-4", "75321-0", "75317-8",
 })  # fmt: skip
+# Who said it, its status, a comment, how bad it is, which dose it was: of another statement.
+_DETAILS = frozenset({"48766-0", "33999-4", "48767-8", "SEV", "30973-2"})
 _WISHED = ("RQO", "INT", "GOL", "PRMS", "ARQ", "PRP")
 _MEASURED = frozenset({"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ", "MO"})
 _SIMPLE_OBSERVATION = frozenset({_IHE + "13", _FR + "48"})
@@ -123,6 +125,8 @@ def kind_of(element: _Element, tag: str) -> str | None:
         kind, wanted, _ = _KINDS[place]
         if tag == wanted or (not wanted and tag in ("procedure", "act", "observation", "encounter")):
             return _told_by_place(element, kind, section)
+    if tag == "observation" and _code_of(element) in _DETAILS:
+        return None
     if tag == "substanceAdministration" and section in _MEDICATION_SECTIONS and find(element, "consumable") is not None:
         return "medication"
     if tag == "observation" and section in _RESULT_SECTIONS and (not found or found & _SIMPLE_OBSERVATION):
@@ -159,8 +163,7 @@ def _kind_by_section(element: _Element, tag: str, section: str) -> str | None:
     if tag == "observation" and not values:
         return None
     if kind in ("condition", "family_history"):
-        code = child(element, "code")
-        return kind if code is None or code.get("code", "ASSERTION") in _PROBLEM_TYPES else None
+        return kind if _code_of(element) in _PROBLEM_TYPES else None
     return kind if kind != "allergy" or child(element, "participant") is not None else None
 
 
@@ -199,7 +202,11 @@ def _within(element: _Element, kind: str) -> bool:
 
 def _section_code(element: _Element) -> str:
     section = next(element.iterancestors(V3 + "section"), None)
-    code = None if section is None else child(section, "code")
+    return "" if section is None else _code_of(section)
+
+
+def _code_of(element: _Element) -> str:
+    code = child(element, "code")
     return "" if code is None else code.get("code", "")
 
 

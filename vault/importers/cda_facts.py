@@ -188,6 +188,9 @@ def read_observation(element: _Element, kind: str, narrative: Narrative, out: Bu
     unit = units.pop() if len(units) == 1 else ""
     if label.upper() in ("ASSERTION", ""):
         label, value = value or label, ""  # the finding is all that is said
+        concept = next(
+            (found for item in element.findall(V3 + "value") if (found := coded(item, narrative)).code), concept
+        )
     out.add(kind, {
         "label": label or null_label(element, child(element, "code")),
         "code": concept.code, "system": concept.system, "value": value, "unit": unit,
