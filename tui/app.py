@@ -64,8 +64,12 @@ class ElpisApp(App[int]):
         Binding("ctrl+q", "quit", show=False, priority=True),
     ]
 
-    def __init__(self, path: Path, *, auto_lock: float = AUTO_LOCK, warning: float = WARNING) -> None:
+    def __init__(
+        self, path: Path, *, language: str | None = None, auto_lock: float = AUTO_LOCK, warning: float = WARNING
+    ) -> None:
+        """`language`: what the person asked for on the command line, before what the vault says."""
         super().__init__()
+        self._language = language
         self.animation_level = "none"
         self.path = path
         self.vault: Vault | None = None
@@ -106,8 +110,8 @@ class ElpisApp(App[int]):
             return
         self.vault = vault
         self._touched = time.monotonic()
-        if vault.language:
-            set_language(vault.language)
+        if wanted := self._language or vault.language:
+            set_language(wanted)
         if vault.role:
             from tui.screens.patients import Patients
 
@@ -319,7 +323,7 @@ def run(path: Path, language: str | None) -> int:
     """The screens, until the person leaves. The exit code: 0, or 1 after a fault."""
     if language:
         set_language(language)
-    app = ElpisApp(path)
+    app = ElpisApp(path, language=language)
     threading.excepthook = app.thread_failed
     try:
         app.run()

@@ -120,6 +120,11 @@ def date(value: str) -> str:
     return f"{number} {name} {year}" + (f", {clock}" if clock else "")
 
 
+def day(value: str) -> str:
+    """The same without the time of day, for a column."""
+    return date(value[:10] if _DATE.fullmatch(value.strip()) else value)
+
+
 def _on(value: str) -> str:
     """A date inside a sentence: French puts an article before a day, and none before a month or a year."""
     shown = date(value)

@@ -172,3 +172,43 @@ def test_a_key_costs_the_same_at_ten_rows_and_at_a_million() -> None:
 
     run(story)
     assert costs[1_000_000] < 5 * costs[10] + 0.005
+
+
+def test_a_letter_is_a_key_as_the_last_line_shows_it_and_as_it_is_typed(vault: Vault) -> None:
+    """The line of keys shows capitals, and somebody may have them locked."""
+
+    async def story() -> None:
+        async with inside(vault) as screens:
+            for key in ("x", "X"):
+                await screens.press(key)
+                await screens.see("What do you want to export?")
+                await screens.press("escape")
+                await screens.until(lambda: "What do you want to export?" not in screens.text())
+
+    run(story)
+
+
+def test_a_day_is_shown_whole_in_its_column(vault: Vault) -> None:
+    vault.add(Document(title="Lettre", date="2025-09-30T10:15:00+02:00"))
+    vault.add(Document(title="Ancienne", date="2019"))
+
+    async def story() -> None:
+        async with inside(vault) as screens:
+            await screens.see("30 September 2025  ")
+            await screens.see("2019  ")
+            assert "10:15" not in screens.text()
+
+    run(story)
+
+
+@pytest.mark.parametrize(("asked", "seen"), [(None, "Chercher"), ("en", "Search")])
+def test_the_language_of_the_command_line_comes_before_that_of_the_vault(
+    vault: Vault, asked: str | None, seen: str
+) -> None:
+    vault.language = "fr"
+
+    async def story() -> None:
+        async with inside(vault, language=asked) as screens:
+            await screens.see(seen)
+
+    run(story)

@@ -82,7 +82,7 @@ class Told(Generic[T]):
 class HouseScreen(Told[T], Screen[T | None]):
     """A full screen: the top line, the body, the keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "app.lock", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("l,L", "app.lock", show=False)]
 
     def compose(self) -> ComposeResult:
         yield TopLine()

@@ -26,7 +26,7 @@ class Deposits(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("x", "refuse", show=False),
+        Binding("x,X", "refuse", show=False),
     ]
 
     def body(self) -> ComposeResult:

@@ -51,9 +51,9 @@ class DevicesScreen(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("n", "add", show=False),
-        Binding("r", "remove", show=False),
-        Binding("s", "app.sync", show=False),
+        Binding("n,N", "add", show=False),
+        Binding("r,R", "remove", show=False),
+        Binding("s,S", "app.sync", show=False),
     ]
 
     def body(self) -> ComposeResult:
@@ -159,7 +159,7 @@ async def add_device(screen: HouseScreen[Any]) -> None:
 class ShowCode(Dialog[bool]):
     """The code, until the new device has come. It is no secret: the number that follows is what people compare."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "copy", show=False), Binding("f3", "write", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c,C", "copy", show=False), Binding("f3", "write", show=False)]
 
     def __init__(self, host: Host, code: str) -> None:
         super().__init__()

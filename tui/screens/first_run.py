@@ -183,7 +183,7 @@ class OfferPhrase(Dialog[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "accept", show=False),
-        Binding("n", "another", show=False),
+        Binding("n,N", "another", show=False),
     ]
 
     def title_text(self) -> str:

@@ -61,7 +61,7 @@ class Confirm(Dialog[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o,y,f2", "yes", show=False),
-        Binding("n", "leave", show=False),
+        Binding("n,N", "leave", show=False),
     ]
 
     def __init__(self, title: str, question: str, yes: str, *, no: str = "", figure: str = "") -> None:

@@ -134,8 +134,8 @@ class Glance(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("m", "mentioned", show=False),
-        Binding("e", "exam", show=False),
+        Binding("m,M", "mentioned", show=False),
+        Binding("e,E", "exam", show=False),
     ]
 
     def __init__(self) -> None:

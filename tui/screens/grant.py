@@ -180,7 +180,7 @@ class ChooseDocuments(Dialog[What]):
 class AskTerms(Dialog[Terms]):
     """How long, which right, why. The sentence below is what Enter does."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "right", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e,E", "right", show=False)]
 
     def __init__(self, person: Any, what: What) -> None:
         super().__init__()

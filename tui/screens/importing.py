@@ -93,7 +93,7 @@ class Summary(Dialog[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,f2,o,y", "own", show=False, priority=True),
-        Binding("a", "everybody", show=False),
+        Binding("a,A", "everybody", show=False),
     ]
 
     def __init__(self, looked: Any) -> None:
@@ -125,7 +125,7 @@ class Summary(Dialog[str]):
 class Result(Dialog[bool]):
     """What was added, what was there already, what could not be read and why. Returns whether it is taken back."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("z", "undo", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("z,Z", "undo", show=False)]
 
     def __init__(self, report: Any) -> None:
         super().__init__()

@@ -40,8 +40,8 @@ class Journal(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("r", "revoke", show=False),
-        Binding("s", "app.sync", show=False),
+        Binding("r,R", "revoke", show=False),
+        Binding("s,S", "app.sync", show=False),
     ]
 
     def body(self) -> ComposeResult:

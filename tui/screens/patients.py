@@ -43,11 +43,11 @@ class Patients(HouseScreen[None]):
     """Open accesses first, those that end soonest on top; ended ones below, for a while."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "app.sync", show=False),
-        Binding("d", "deposit", show=False),
-        Binding("c", "people", show=False),
-        Binding("e", "devices", show=False),
-        Binding("r", "relay", show=False),
+        Binding("s,S", "app.sync", show=False),
+        Binding("d,D", "deposit", show=False),
+        Binding("c,C", "people", show=False),
+        Binding("e,E", "devices", show=False),
+        Binding("r,R", "relay", show=False),
     ]
 
     def body(self) -> ComposeResult:

@@ -127,9 +127,9 @@ class PeopleScreen(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("n", "add", show=False),
-        Binding("k", "compare", show=False),
-        Binding("c", "card", show=False),
+        Binding("n,N", "add", show=False),
+        Binding("k,K", "compare", show=False),
+        Binding("c,C", "card", show=False),
     ]
 
     def body(self) -> ComposeResult:

@@ -66,11 +66,11 @@ class Reader(DocumentScreen):
     """A document of the holder."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "add", show=False),
-        Binding("f", "attach", show=False),
-        Binding("x", "remove", show=False),
-        Binding("p", "grant", show=False),
-        Binding("j", "journal", show=False),
+        Binding("a,A", "add", show=False),
+        Binding("f,F", "attach", show=False),
+        Binding("x,X", "remove", show=False),
+        Binding("p,P", "grant", show=False),
+        Binding("j,J", "journal", show=False),
     ]
 
     def __init__(self, document_id: str) -> None:

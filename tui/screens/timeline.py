@@ -19,7 +19,7 @@ from textual.widgets import Input
 
 from tui.language import _
 from tui.messages import Changed
-from tui.render import clean, date, document_title, fit
+from tui.render import clean, day, document_title, fit
 from tui.screens.base import HouseScreen, in_thread
 from tui.widgets.bars import Key
 from tui.widgets.rows import PAGE, VirtualList
@@ -37,17 +37,17 @@ class Timeline(HouseScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", show=False),
-        Binding("p", "grant", show=False),
-        Binding("j", "journal", show=False),
-        Binding("g", "glance", show=False),
-        Binding("a", "add", show=False),
-        Binding("i", "bring_in", show=False),
-        Binding("x", "hand_out", show=False),
-        Binding("b", "back_up", show=False),
-        Binding("d", "deposits", show=False),
-        Binding("c", "people", show=False),
-        Binding("e", "devices", show=False),
-        Binding("s", "app.sync", show=False),
+        Binding("p,P", "grant", show=False),
+        Binding("j,J", "journal", show=False),
+        Binding("g,G", "glance", show=False),
+        Binding("a,A", "add", show=False),
+        Binding("i,I", "bring_in", show=False),
+        Binding("x,X", "hand_out", show=False),
+        Binding("b,B", "back_up", show=False),
+        Binding("d,D", "deposits", show=False),
+        Binding("c,C", "people", show=False),
+        Binding("e,E", "devices", show=False),
+        Binding("s,S", "app.sync", show=False),
         Binding("escape", "close_search", show=False),
     ]
 
@@ -136,7 +136,7 @@ class Timeline(HouseScreen[None]):
     def _draw(self, row: Summary | Hit, width: int) -> Text:
         snippet = "" if isinstance(row, Summary) else row.snippet
         item = row if isinstance(row, Summary) else row.summary
-        when = date(item.date) or ("" if item.kind == CLINICAL else _("my profile"))
+        when = day(item.date) or ("" if item.kind == CLINICAL else _("my profile"))
         line = Text(fit(when, DATE_WIDTH) + (" ↗ " if item.shared else "   "))
         title, found, rest = document_title(item), _marked(snippet), width - DATE_WIDTH - 4
         if snippet and found.plain.strip(" …").startswith(title):

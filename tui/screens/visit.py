@@ -33,8 +33,8 @@ class VisitReader(DocumentScreen):
     """Reads, and with the right to edit adds. At the end the content is taken away and the screen says so."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "add", show=False),
-        Binding("f", "add_file", show=False),
+        Binding("a,A", "add", show=False),
+        Binding("f,F", "add_file", show=False),
     ]
 
     def __init__(self, opened: OpenDocument, patient: str) -> None:
