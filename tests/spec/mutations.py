@@ -159,6 +159,27 @@ def _list() -> Iterator[Mutation]:
         f"{PEOPLE}unknown_or_lower_suite",
     )  # fmt: skip
     yield one(
+        "inbox: least suite", "sync/pulling.py",
+        "message.body, self._vault.devices.roster().min_suite)", "message.body)",
+        f"{SYNC}test_least_suite.py::test_nothing_goes_out_below_it_and_nothing_comes_in",
+    )  # fmt: skip
+    yield one(
+        "access: least suite", "vault/people.py",
+        "        if card.suite < least:", "        if False:",
+        f"{SYNC}test_least_suite.py::test_nothing_goes_out_below_it_and_nothing_comes_in",
+    )  # fmt: skip
+    yield one(
+        "opening: the key behind it", "sync/wire.py",
+        "        if opening.kem_hash is not None and hash_body(kem) != opening.kem_hash:", "        if False:",
+        f"{SYNC}test_relay_halves.py::test_a_key_of_suite_2_that_is_none_is_refused_and_not_traced",
+    )  # fmt: skip
+    yield one(
+        "hello: suite 2", "vault/enrolment.py",
+        """    need_suite(fields["suite"], known=(HYBRID,))
+    if fields["role"]""", """    if fields["role"]""",
+        f"{PRODUCT}[device-hello]",
+    )  # fmt: skip
+    yield one(
         "roster: least suite", "vault/roster.py",
         '    if not minimum <= fields["min_suite"] <= max(SEALING):', "    if False:",
         f"{PEOPLE}suite_below_the_rosters_minimum",
