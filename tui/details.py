@@ -14,6 +14,8 @@ from tui.language import N_, _
 # {names} stand for what varies. tests/tui/test_wording.py finds each of them in the sources again.
 FACTS = (
     N_("the grant is over"), N_("this grant is over"), N_("this grant is already over"),
+    N_("this access was given by an earlier version"),
+    N_("Ask for the access again: whoever gave it has to give it anew."),
     N_("this document was closed"), N_("this document is closed to you now"), N_("this file is closed to you now"),
     N_("the relay does not answer"), N_("this relay shows another key than before"),
     N_("the relay signed a shorter history than before"), N_("the relay left entries out"),

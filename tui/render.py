@@ -304,6 +304,8 @@ def events(items: Iterable[Any]) -> str:
         told = kinds.get(item.kind, _("something else"))
         if item.kind == "relay-contradiction" and item.detail == "proven":
             told = _("the relay signed two different histories: proof is kept, see `elpis verify --evidence`")
+        if item.kind == "quarantined" and item.detail == "suite-refused":
+            told = _("set aside: made by another version of Elpis, or with a weaker protection. Ask for it anew")
         if item.kind == "retired":
             told = retirement(item.detail)
         nameless = _("without a name") if item.kind.startswith("device-") else _("somebody")

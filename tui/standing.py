@@ -83,4 +83,8 @@ def event_words(event: Event) -> str:
         ),
         "vault-closed": _("Your vault was closed on another device. Close it here too."),
     }
+    if event.kind == "quarantined" and event.detail == "suite-refused":
+        return _(
+            "Something was set aside: another version of Elpis made it, or with a weaker protection. Ask for it anew."
+        )
     return sentences.get(event.kind, "").format(person=event.person or _("somebody"), title=event.title)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync.report import Event
 from tui import language, render
+from tui.standing import event_words
 from vault.document import Attachment, Conflict, Document, Entry
 
 
@@ -192,3 +194,12 @@ def test_grants_and_visits_count_down() -> None:
 
 def test_counts() -> None:
     assert render.counted({"medications": 2, "allergies": 1, "results": 0}) == "2 treatments, 1 allergy"
+
+
+def test_what_another_version_made_is_asked_for_anew() -> None:
+    """Nobody broke a rule: a grant of an earlier version only has to be given again."""
+    broken, earlier = Event("quarantined", detail="malformed"), Event("quarantined", detail="suite-refused")
+    for told in (render.events([earlier]), event_words(earlier)):
+        assert "another version" in told and "breaks the rules" not in told
+    for told in (render.events([broken]), event_words(broken)):
+        assert "breaks the rules" in told
