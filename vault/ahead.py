@@ -1,7 +1,7 @@
 """Files are read while others are stored: threads read ahead, within bounds, and all that is ready is taken at once.
 
-When storing is the slower half, the files that wait share one transaction and one sync of the disk; when reading is,
-they come one by one and nothing waits for anything.
+The files that are taken at once share one transaction and one sync of the disk. So a few are waited for, but no longer
+than a person notices.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 MOST = 64  # files that wait
+FEW, WORTH = 16, 1 << 20  # files, or their bytes, that are worth a transaction
+PATIENCE = 0.25  # seconds that the first of them waits for the others
 WEIGHT = 64 << 20  # their bytes; one larger file waits alone
 
 
@@ -51,6 +53,7 @@ class Ahead(Generic[S, T]):
         while self._given < len(self._sources):
             with self._changed:
                 self._changed.wait_for(lambda: self._given in self._ready or self._failure or self._stopped)
+                self._changed.wait_for(self._enough, PATIENCE)
                 batch = []
                 while (done := self._ready.pop(self._given, None)) is not None:
                     batch.append((self._sources[self._given], done[0]))
@@ -83,12 +86,22 @@ class Ahead(Generic[S, T]):
             self._begun += 1
             return self._begun - 1
 
+    def _enough(self) -> bool:
+        """Whether waiting longer would bring nothing, or not enough."""
+        if self._stopped or self._failure or len(self._ready) >= FEW or self._waiting() >= WORTH:
+            return True
+        return len(self._ready) == len(self._sources) - self._given or not self._room()
+
     def _room(self) -> bool:
         if self._stopped or self._failure or self._begun >= len(self._sources):
             return True
         # What is asked for next is always begun: room for it never depends on what comes after.
         waiting = self._begun - self._given
-        return waiting == 0 or (waiting < MOST and sum(weight for _, weight in self._ready.values()) < WEIGHT)
+        return waiting == 0 or (waiting < MOST and self._waiting() < WEIGHT)
+
+    def _waiting(self) -> int:
+        """The bytes of what nobody has taken yet."""
+        return sum(weight for _, weight in self._ready.values())
 
 
 __all__ = ["Ahead"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vault.ahead import Ahead
 from vault.belonging import HINT, NOBODY, Holder, Question, sort_out
-from vault.document import Document, Read
+from vault.document import ENTRY_KINDS, Document, Entry, Read
 from vault.errors import InputRefused
 from vault.file_reader import FileReader
 from vault.importers import dicom
@@ -57,7 +57,8 @@ class Skipped:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What came of each file, in their order. `documents` carry their new ids ("" in a dry run).
+    """What came of each file, in their order. `documents` carry their new ids ("" in a dry run), and of their entries
+    the kinds alone: tens of thousands may come in.
 
     `id` is what `undo_import` takes back; "" when nothing was added. `left` files were not come to: it was stopped.
     """
@@ -306,7 +307,7 @@ class _Intake:
             return
         if not self._dry_run:
             document = document.with_id(batch.add(document, files, hashed=True))
-        report.documents.append(document)
+        report.documents.append(_as_listed(document))
         report.warnings += [f"{name}: {warning}" for warning in warnings]
 
     def _unknown_objects(self, study: Read) -> Read:
@@ -319,6 +320,13 @@ class _Intake:
         if not new or len(new) == len(study.document.attachments):
             return study
         return replace(study, document=replace(study.document, attachments=new))
+
+
+def _as_listed(document: Document) -> Document:
+    return replace(document, text="", entries=tuple([_BARE[entry.kind] for entry in document.entries]))
+
+
+_BARE = {kind: Entry("", kind) for kind in ENTRY_KINDS}
 
 
 __all__ = ["Duplicate", "ImportReport", "Progress", "Skipped", "import_files"]

@@ -81,7 +81,7 @@ def fill(store: Store, first: int, made: list[dict]) -> None:
     save, _ = make(made[0], ACTOR)
     documents = Documents(store)
     for start in range(0, len(made), 500):
-        with store.transaction():
+        with store.transaction(), documents.index.together():
             for number, state in enumerate(made[start : start + 500], first + start):
                 documents.add(f"{number:032x}", state, save, ACTOR, 1_700_000_000)
 

@@ -12,8 +12,10 @@ import os
 import resource
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -125,6 +127,28 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of another process so far, in user and in kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def most_mb(action: Callable[[], object]) -> tuple[float, float]:
+    """(seconds, the most memory that this process and its children held together while it ran, in MB)."""
+    most, ended = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            with suppress(OSError):  # a child may end while it is looked at
+                children = [
+                    pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()
+                ]
+                most.append(rss_mb() + sum(rss_mb(int(pid)) for pid in children))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        seconds = timed(action)
+    finally:
+        ended.set()
+        watcher.join()
+    return seconds, max(most)
 
 
 def peak_mb() -> float:

@@ -34,6 +34,29 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rest
 
 
+def test_a_few_are_waited_for_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction for each file would cost more than the files."""
+    release = threading.Event()
+
+    def second_waits(number: int) -> tuple[int, int]:
+        assert number != 1 or release.wait(30)
+        return number, 1
+
+    with Ahead(range(3), [second_waits]) as reading:
+        batches = iter(reading)
+        assert next(batches) == [(0, 0)]
+        release.set()
+        assert [pair for batch in batches for pair in batch] == [(1, 1), (2, 2)]
+    monkeypatch.setattr(ahead, "PATIENCE", 600)  # longer than the test may take
+    with Ahead(range(40), [lambda number: (number, 1)]) as reading:
+        assert all(len(batch) >= ahead.FEW for batch in list(reading)[:-1])
+    release.clear()
+    with Ahead(range(3), [lambda number: (second_waits(number)[0], ahead.WORTH)]) as reading:
+        batches = iter(reading)
+        assert next(batches) == [(0, 0)]
+        release.set()
+
+
 def test_weight_counts_and_one_heavy_source_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "WEIGHT", 10)
     with Ahead(range(5), [lambda number: (number, 100)]) as reading:

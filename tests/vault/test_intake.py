@@ -12,6 +12,7 @@ import pytest
 
 from vault import Vault
 from vault.errors import InputRefused, StorageFailed
+from vault.importers import read_file
 from vault.intake import import_files
 from vault.record import Batch
 from vault.review.medications import preoperative_list
@@ -43,13 +44,18 @@ def test_importing_twice_adds_nothing(zelie: Vault) -> None:
 
 
 def test_what_is_imported_can_be_read_found_and_opened(zelie: Vault) -> None:
-    (made,) = import_files(zelie, [FIXTURES / "cda_fr_own/N3_VSM.xml"]).documents
+    path = FIXTURES / "cda_fr_own/N3_VSM.xml"
+    (made,) = import_files(zelie, [path]).documents
     held = zelie.read(made.id)
     assert (held.title, held.type_code, held.date) == (made.title, made.type_code, made.date)
-    assert [entry.fields for entry in held.entries] == [entry.fields for entry in made.entries]
+    (read,) = read_file(path.read_bytes(), path.name)
+    assert [(entry.kind, entry.fields) for entry in held.entries] == [
+        (entry.kind, entry.fields) for entry in read.document.entries
+    ]
+    assert [entry.kind for entry in held.entries] == [entry.kind for entry in made.entries]
     assert zelie.search("bisoprolol")[0].summary.id == made.id
     original = made.attachments[0]
-    assert b"".join(zelie.attachment(made.id, original.sha256)) == (FIXTURES / "cda_fr_own/N3_VSM.xml").read_bytes()
+    assert b"".join(zelie.attachment(made.id, original.sha256)) == path.read_bytes()
     listed = preoperative_list(zelie.entries("medication"), on=date(2026, 11, 21))
     assert [item.label[:10] for item in listed] == ["BISOPROLOL", "RAMIPRIL F"]
 

@@ -396,8 +396,9 @@ class Documents:
         if known:
             self._store.run("DELETE FROM holding WHERE document = ?", (number,))
         kinds = {fields["kind"] for fields in state["entries"].values()}
-        for kind in kinds:
-            self._store.run("INSERT INTO holding (kind, document) VALUES (?, ?)", (kind, number))
+        self._store.run_many(
+            "INSERT INTO holding (kind, document) VALUES (?, ?)", [(kind, number) for kind in sorted(kinds)]
+        )
 
 
 def _written_out(state: State, actor: bytes) -> bytes:

@@ -22,7 +22,9 @@ _VARIANTS: dict[str, str] = {}
 def folded(text: str) -> list[str]:
     """The words of a text, each at least once."""
     each = dict.fromkeys(text.split())
-    return " ".join([_known(word) if len(word) <= MAX_WORD else fold(word) for word in each]).split()
+    # What is remembered are words, not whatever a file holds without a blank.
+    fit = _known if max(map(len, each), default=0) <= MAX_WORD else fold
+    return " ".join(map(fit, each)).split()
 
 
 def fold(text: str) -> str:
