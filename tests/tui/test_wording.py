@@ -78,7 +78,8 @@ def test_every_detail_is_said_somewhere() -> None:
     root = Path(details.__file__).parents[1]
     said = "\n".join(
         node.value
-        for path in [*(root / "vault").rglob("*.py"), *(root / "sync").rglob("*.py")]
+        for room in ("vault", "sync", "tui/screens")
+        for path in (root / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
