@@ -68,7 +68,19 @@ def hash_seal(path: Path) -> str:
     return seal.hexdigest()
 
 
-def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress | None = None) -> SealedFile:
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bytes that stand inside a larger file."""
+
+    path: Path
+    offset: int
+    size: int
+
+
+Source = Path | bytes | Slice
+
+
+def seal_file(source: Source, target: Path, key: bytes, progress: Progress | None = None) -> SealedFile:
     """Writes `source` sealed under a key used for nothing else, durable under its final name or not at all."""
     draft = target.with_name(target.name + ".new")
     try:
@@ -83,7 +95,7 @@ def seal_file(source: Path | bytes, target: Path, key: bytes, progress: Progress
 
 
 def seal_draft(
-    source: Path | bytes,
+    source: Source,
     draft: Path,
     key: bytes,
     progress: Progress | None = None,
@@ -96,7 +108,7 @@ def seal_draft(
     `sha256` is the hash of the source where the caller made it already, of these very bytes.
     """
     try:
-        size = source.stat().st_size if isinstance(source, Path) else len(source)
+        size = _size(source)
         if size > MAX_SIZE:
             raise InputRefused("this file is too large", limit=MAX_SIZE)
         with _reader(source) as read, _writer(draft) as write:
@@ -252,8 +264,37 @@ def _ahead(items: Iterator[T], size: int) -> Iterator[Iterator[T]]:
         thread.join()
 
 
-def _reader(source: Path | bytes) -> BinaryIO:
+def _size(source: Source) -> int:
+    if isinstance(source, Slice):
+        return source.size
+    return source.stat().st_size if isinstance(source, Path) else len(source)
+
+
+def _reader(source: Source) -> BinaryIO:
+    if isinstance(source, Slice):
+        return cast(BinaryIO, _Part(source))
     return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+class _Part(io.RawIOBase):
+    """A slice as a file of its own; shorter when the larger one is."""
+
+    def __init__(self, source: Slice) -> None:
+        self._file = source.path.open("rb")
+        self._file.seek(source.offset)
+        self._left = source.size
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(self._left if size < 0 else min(self._left, size))
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _writer(path: Path) -> BinaryIO:

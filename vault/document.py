@@ -152,6 +152,7 @@ class Read:
 
     `several`: the source states more people than `subject`, and what is whose cannot be told for sure. `format` is what
     the file was taken for. `part` says of what larger thing it is a part (a DICOM study), or which pages lack text.
+    `slices` are the attachments that are not among `files` but stand in the file itself: (offset, size) by hash.
     """
 
     document: Document
@@ -161,3 +162,4 @@ class Read:
     several: bool = False
     format: str = ""
     part: Mapping[str, str] = field(default_factory=dict)
+    slices: Mapping[str, tuple[int, int]] = field(default_factory=dict)

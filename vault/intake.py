@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vault.ahead import Ahead
+from vault.attachment import Slice, Source
 from vault.belonging import HINT, NOBODY, Holder, Question, sort_out
 from vault.document import ENTRY_KINDS, Document, Entry, Read
 from vault.errors import InputRefused
@@ -160,7 +161,7 @@ class _Intake:
         self._stopped = stopped
         self._import_id = make_id().hex()
         self._images: list[tuple[str, Read]] = []
-        self._objects: dict[str, bytes | Path] = {}  # files that wait outside, by their hash
+        self._objects: dict[str, Source] = {}  # files that wait outside, by their hash
 
     def take(self, group: Sequence[Found]) -> None:
         """Files that were read by now: one transaction and one sync of the disk for all of them."""
@@ -186,6 +187,8 @@ class _Intake:
                     if self._stopped():
                         raise InputRefused("stopped before its end: nothing of it was kept")
                     judge.see(read)
+                    for digest, (offset, size) in read.slices.items():
+                        self._objects[digest] = Slice(found.path, offset, size)
                     for decided, said in self._decided(replace(found, reads=(read,)), answers):
                         self._add(batch, found.path.name, decided, said, outcome)
                 self._new += [document.id for document in outcome.documents]
@@ -292,7 +295,7 @@ class _Intake:
     def _add(self, batch: Batch, name: str, read: Read, said: tuple[str, ...], report: ImportReport) -> None:
         """One document of a file: known, or added."""
         warnings = [*read.warnings, *said]
-        document, files = read.document, dict[str, bytes | Path](read.files)
+        document, files = read.document, dict[str, Source](read.files)
         waiting = (item.sha256 for item in document.attachments if item.sha256 not in files)
         files |= {digest: self._objects[digest] for digest in waiting}
         known = self._vault.find_source(document.source_id) or own_document(self._vault, document.source_id)

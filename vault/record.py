@@ -33,11 +33,12 @@ from vault.store.timeline import is_partial
 from vault.store.words import excerpt
 
 if TYPE_CHECKING:
-    from vault.attachment import Progress
+    from vault.attachment import Progress, Slice, Source
+
+    Files = Mapping[str, bytes | Path | Slice]
     from vault.replica import Edit
     from vault.store.connection import Store
 
-Files = Mapping[str, bytes | Path]
 NO_FILES: Files = {}
 TELLING = "telling"  # the setting that names the vault's channel; there is none while the vault has one device
 Written = list[Path]
@@ -299,7 +300,7 @@ class Record:
         return make_id().hex() if not alike or self.documents.exists(derived) else derived
 
     def _seal_named(
-        self, attachment: Attachment, source: bytes | Path, written: Written, progress: Progress | None, *, hashed: bool
+        self, attachment: Attachment, source: Source, written: Written, progress: Progress | None, *, hashed: bool
     ) -> dict[str, Any]:
         known = attachment.sha256 if hashed and isinstance(source, bytes) else ""
         fields, path = self._seal(
@@ -311,7 +312,7 @@ class Record:
         return fields
 
     def _seal(
-        self, source: bytes | Path, *, name: str, media_type: str, progress: Progress | None, sha256: str = ""
+        self, source: Source, *, name: str, media_type: str, progress: Progress | None, sha256: str = ""
     ) -> tuple[dict[str, object], Path]:
         """(the attachment's fields with its "sha256", where the sealed file lies, not yet synced)."""
         from vault.attachment import seal_draft

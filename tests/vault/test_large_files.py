@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import VaultFactory
-from vault import Document, Vault, file_reader
-from vault.importers import archive, plain
+from tui.exports import to_file
+from vault import Attachment, Document, Vault, file_reader
+from vault.errors import ForeignChange
+from vault.exporters import archive as exported
+from vault.importers import archive, elpis_export, plain
 from vault.intake import import_files
 from vault.survey import survey
 
@@ -192,3 +195,71 @@ def test_a_record_that_unpacks_to_too_much_is_refused(
         packed.writestr("checksums.sha256", "")
     done = import_files(vault, [tmp_path / "a.zip"], about_someone_else=True, limited=False)
     assert not done.documents and "more than is read" in done.skipped[0].why
+
+
+def large(path: Path, size: int, compression: int, *, changed: bool = False) -> tuple[Path, str]:
+    """An export of one document with one large file, and the hash of that file."""
+    piece, digest = bytes(range(256)) * 4096, hashlib.sha256()
+    record = told(1)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        info = zipfile.ZipInfo("documents/0.txt")
+        info.compress_type = compression
+        with packed.open(info, "w", force_zip64=True) as member:
+            for at in range(0, size, len(piece)):
+                digest.update(piece[: size - at])
+                member.write(piece[: size - at] if not (changed and at == 0) else piece[::-1])
+        (attachment,) = record["documents"][0]["attachments"]
+        attachment |= {"sha256": digest.hexdigest(), "size": size}
+        packed.writestr("record.json", json.dumps(record))
+        packed.writestr("checksums.sha256", "")
+    return path, digest.hexdigest()
+
+
+def test_a_file_that_is_too_large_to_be_handed_over_is_stored_from_where_it_stands(
+    vault: Vault, tmp_path: Path
+) -> None:
+    size = elpis_export.MAX_ATTACHMENT + 1_000_003
+    path, digest = large(tmp_path / "export.zip", size, zipfile.ZIP_STORED)
+    done = import_files(vault, [path], about_someone_else=True)
+    (document,) = done.documents
+    (kept,) = document.attachments
+    assert (kept.sha256, kept.size, done.skipped) == (digest, size, [])
+    found = hashlib.sha256()
+    for piece in vault.attachment(document.id, digest):
+        found.update(piece)
+    assert found.hexdigest() == digest
+    assert import_files(vault, [path], about_someone_else=True).duplicates
+
+
+@pytest.mark.parametrize(("compression", "changed"), [(zipfile.ZIP_DEFLATED, False), (zipfile.ZIP_STORED, True)])
+def test_one_that_is_compressed_or_changed_is_left_out_and_said(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: int, changed: bool
+) -> None:
+    monkeypatch.setattr(elpis_export, "MAX_ATTACHMENT", 1 << 20)
+    path, _digest = large(tmp_path / "export.zip", 3 << 20, compression, changed=changed)
+    done = import_files(vault, [path], about_someone_else=True, limited=False)
+    (document,) = done.documents
+    assert document.attachments == ()
+    assert any("missing from the archive, or changed" in item or "left out" in item for item in done.warnings)
+
+
+def test_a_place_outside_of_the_archive_is_no_answer(tmp_path: Path) -> None:
+    own = plain.Outside("0" * 64, 100)
+    attachment = ["1" * 64, "text/plain", "x"]
+    for place in ([0, 101], [-1, 5], [90, 20], [0, True], "ab"):
+        with pytest.raises(ForeignChange):
+            plain._answered({"reads": [{"attachments": [attachment], "slices": {"1" * 64: place}}]}, [b""], own)
+
+
+def test_what_is_exported_comes_back_whatever_its_size(
+    vault_factory: VaultFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elpis_export, "MAX_ATTACHMENT", 1 << 20)
+    monkeypatch.setattr(exported, "STORED", 1 << 20)
+    mine, data = vault_factory(), bytes(range(256)) * 8192
+    item = Attachment(hashlib.sha256(data).hexdigest(), "application/dicom", len(data), "a.dcm")
+    mine.add(Document(title="IRM", attachments=(item,)), {item.sha256: data})
+    to_file(mine, "archive", tmp_path / "all.zip")
+    again = vault_factory()
+    (document,) = import_files(again, [tmp_path / "all.zip"], about_someone_else=True, limited=False).documents
+    assert b"".join(again.attachment(document.id, item.sha256)) == data

@@ -26,6 +26,7 @@ from vault.review.profile import Profile, profile
 
 Content = Callable[[Document, Attachment], Iterator[bytes]]
 FORMAT = "elpis_export"
+STORED = 32 << 20  # what is longer goes in as it is: whoever reads the archive stores it from there
 HEADER = (
     "kind",
     "title",
@@ -118,7 +119,7 @@ def _document(state: _State, number: int, document: Document, content: Content) 
         path = state.places.get(item.sha256)
         if path is None:
             path = f"{folder}/{place:02d}_{_file_name(item)}"
-            if not _stream(state, path, content(document, item), item.sha256):
+            if not _stream(state, path, content(document, item), item):
                 state.written.damaged.append((document.title, item.name))
                 path = ""
             state.places[item.sha256] = path
@@ -139,19 +140,22 @@ def _document(state: _State, number: int, document: Document, content: Content) 
     )
 
 
-def _stream(state: _State, path: str, pieces: Iterator[bytes], sha256: str) -> bool:
+def _stream(state: _State, path: str, pieces: Iterator[bytes], item: Attachment) -> bool:
     """Whether the file went in whole. What is damaged stays in the archive as far as it could be read, unnamed."""
     digest = hashlib.sha256()
-    with state.zip.open(_info(state, path), "w", force_zip64=True) as member:
+    info = _info(state, path)
+    if item.size > STORED:
+        info.compress_type = zipfile.ZIP_STORED
+    with state.zip.open(info, "w", force_zip64=True) as member:
         try:
             for piece in pieces:
                 digest.update(piece)
                 member.write(piece)
         except VaultError:
             return False
-    if digest.hexdigest() != sha256:
+    if digest.hexdigest() != item.sha256:
         return False
-    state.sums[path] = sha256
+    state.sums[path] = item.sha256
     state.written.files += 1
     return True
 

@@ -26,6 +26,7 @@ LONG = 32 << 20
 MAX_OWN_MEMBERS = 150_000
 OWN_RATIO = 40  # times its size, in all
 MAX_RATIO = 300  # a member that inflates more, and to over a megabyte, is a bomb
+_LOCAL = 30  # bytes of a member's own header before its name
 _BY_HAND = "Unpack it yourself and import the files."
 _LITTER = ("__macosx/", ".ds_store", "thumbs.db", ".svn/", ".git/")
 _FRAME = frozenset({"index.htm", "index.html", "readme.txt", "readme.md", "license", "licence.txt"})
@@ -49,7 +50,7 @@ class Archive:
 
     def __init__(self, source: bytes | IO[bytes]) -> None:
         self.warnings: list[str] = []
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        self._file = file = io.BytesIO(source) if isinstance(source, bytes) else source
         try:
             self._zip = zipfile.ZipFile(file)
             members = self._zip.infolist()
@@ -102,6 +103,17 @@ class Archive:
             if size > 4 << 20 and size > MAX_RATIO * max(info.compress_size, 1):
                 raise InputRefused("the archive unpacks to a suspicious size", hint=_BY_HAND)
         return b"".join(pieces)
+
+    def place_of(self, info: zipfile.ZipInfo) -> tuple[int, int] | None:
+        """(offset, size) of a member that stands in the archive as it is; None of one that is compressed or sealed."""
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
+            return None
+        self._file.seek(info.header_offset)
+        header = self._file.read(_LOCAL)
+        if len(header) < _LOCAL or header[:4] != b"PK\x03\x04":
+            return None
+        name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
+        return info.header_offset + _LOCAL + name + extra, info.file_size
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """A member in pieces, for readers that need no more at once: its size has no limit, their time has."""

@@ -6,6 +6,7 @@ It is read like any other foreign file: anybody can write one.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "elpis_export"
 MARKS = frozenset({"record.json", "checksums.sha256"})
 MAX_DOCUMENT = 64 << 20  # of record.json, for one document
-MAX_ATTACHMENT = 128 << 20
+MAX_ATTACHMENT = 128 << 20  # what is longer is stored from where it stands, if it is not compressed
 _LIST = re.compile(r'"documents":\s*\[')
 _HEAD = 1 << 16
 _BETWEEN = re.compile(r"[\s,]*")
@@ -82,9 +83,20 @@ def _told(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 def _document(told: dict[str, Any], subject: Subject, archive: Archive, files: dict[str, Any]) -> Read:
     warnings: list[str] = []
-    attachments, content = [], {}
+    attachments, content, slices = [], {}, {}
     for item in told["attachments"]:
-        data = archive.read(files[item["path"]], MAX_ATTACHMENT) if item["path"] in files else None
+        if (info := files.get(item["path"])) is not None and info.file_size > MAX_ATTACHMENT:
+            place = archive.place_of(info)
+            if place is None:
+                warnings.append(f"{safe_name(str(item['name']))}: too large to be unpacked, left out")
+                continue
+            if _hash(archive.stream(info)) == item["sha256"]:
+                slices[item["sha256"]] = place
+                named = clean(item["media_type"], 100), place[1], safe_name(str(item["name"]))
+                attachments.append(Attachment(item["sha256"], *named))
+                continue
+            info = None
+        data = None if info is None else archive.read(info, MAX_ATTACHMENT)
         if data is None or sha256(data) != item["sha256"]:
             warnings.append(f"{safe_name(str(item['name']))}: missing from the archive, or changed")
             continue
@@ -102,7 +114,14 @@ def _document(told: dict[str, Any], subject: Subject, archive: Archive, files: d
         text=clean_text(str(told["text"])), entries=tuple(map(_entry, told["entries"])),
         attachments=tuple(attachments),
     )  # fmt: skip
-    return Read(document, subject, content, tuple(warnings))
+    return Read(document, subject, content, tuple(warnings), slices=slices)
+
+
+def _hash(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _entry(told: dict[str, Any]) -> Entry:

@@ -52,6 +52,7 @@ def to_plain(read: Read) -> tuple[dict[str, Any], list[bytes]]:
         "several": read.several,
         "format": read.format,
         "part": dict(read.part),
+        "slices": {digest: list(place) for digest, place in read.slices.items()},
     }  # fmt: skip
     # A file that stays outside is none of its files.
     return value, [read.files.get(item.sha256, b"") for item in document.attachments]
@@ -87,7 +88,8 @@ def _from_plain(value: Any, files: list[bytes | Outside]) -> Read:
         raise TypeError("neither true nor false")
     part = {_text(name): _text(item) for name, item in value["part"].items()}
     warnings = tuple(map(_text, value["warnings"]))
-    return Read(document, subject, kept, warnings, value["several"], _text(value["format"]), part)
+    slices = {digest: (offset, size) for digest, (offset, size) in value["slices"].items() if digest not in kept}
+    return Read(document, subject, kept, warnings, value["several"], _text(value["format"]), part, slices)
 
 
 def _text(value: Any) -> str:
@@ -235,8 +237,22 @@ def _answered(answer: Any, files: list[bytes], data: bytes | Outside) -> list[Re
     try:
         for value in answer["reads"]:
             count = len(value["attachments"])
-            reads.append(from_plain(value, [item or data for item in files[at : at + count]]))
+            slices = _checked(value["slices"], data)
+            own = [slices.get(digest, data) for digest, _type, _name in value["attachments"]]
+            reads.append(from_plain(value, [item or where for item, where in zip(files[at:], own, strict=False)]))
             at += count
-    except (KeyError, TypeError) as failure:
+    except (KeyError, TypeError, ValueError, AttributeError) as failure:
         raise ForeignChange("the reader's answer cannot be read") from failure
     return reads
+
+
+def _checked(slices: Any, data: bytes | Outside) -> dict[str, Outside]:
+    """What stands in the file that was given, and nowhere else. Whoever stores it sees by its hash whether it does."""
+    found = {}
+    for digest, (offset, size) in slices.items():
+        if not isinstance(data, Outside) or type(offset) is not int or type(size) is not int:
+            raise ValueError("not a place")
+        if not (0 <= offset <= offset + size <= data.size):
+            raise ValueError("a place outside of the file")
+        found[_text(digest)] = Outside(digest, size)
+    return found
