@@ -26,7 +26,20 @@ from tests.fuzz import relaying
 from tests.fuzz.mutator import mutate, mutate_text, mutate_tree
 from tui.vector_formats import FORMATS
 from tui.vectors import Given
-from vault import authority, certificate, channel, chunk, deposit, encoding, grant, identity, log, opening, roster
+from vault import (
+    authority,
+    certificate,
+    channel,
+    chunk,
+    deposit,
+    encoding,
+    grant,
+    identity,
+    log,
+    masking,
+    opening,
+    roster,
+)
 from vault.errors import Malformed
 from vault.primitives import SUITE, BoxKey, hash32, pad, seal_box, unpad
 from vault.shape import check_state, to_document
@@ -156,6 +169,22 @@ def _run_certificate(data: bytes) -> None:
     card = identity.read_card(signed("card", card_fields(DOCTOR), DOCTOR.sign))
     certificate.check_certificate(read, card, NOW)
     certificate.check_role(read.role)
+
+
+def _label(rng: Random) -> bytes:
+    """What the holder says of a document, under its key."""
+    try:
+        return make_grants.seal_label(
+            make_grants.ITEMS[0], make_grants.CHANNEL_KEYS[0], _body(rng, make_grants.TOLD[0])
+        )
+    except Malformed:
+        return mutate(rng, make_grants.LABELS[0], make_grants.LABELS)
+
+
+def _run_label(label: bytes) -> None:
+    item = masking.Item(**make_grants.ITEMS[0])
+    half_tag, masked = make_grants.half_tag(make_grants.ITEMS[0]), make_grants.KEYS[0]
+    masking.unwrap(make_grants.S1, half_tag, make_grants.GRANT_HASH, item, masked, label, edit=True)
 
 
 def _run_renewal(data: bytes) -> None:
@@ -463,6 +492,7 @@ def _all() -> Sequence[Target]:
         Target("authority", 10, _by("authority", lambda: ORDER, AUTHORITY_KEY), certificate.read_authority),
         Target("certificate", 4, _certificate, _run_certificate),
         Target("package", 6, _package, lambda data: grant.open_package(data, DOCTOR, NOW)),
+        Target("label", 2, _label, _run_label),
         Target("renewal", 6, _by("renewal", lambda: RENEWAL, HOLDER.sign), _run_renewal),
         Target("deposit", 4, _by("deposit", make_deposits.deposit_fields, DOCTOR.sign), _run_deposit),
         Target("roster", 10, _by("roster", make_rosters.roster_fields, make_rosters.ROOT), _run_roster),
