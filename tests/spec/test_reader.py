@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 from tests.conftest import PASSPHRASE
 from vault import Attachment, Document, Entry, RecoveryKit, Vault, backup
 from vault.errors import VaultError
+from vault.exporters import archive
+from vault.exporters.ips import Holder
 from vault.intake import import_files
 from vault.record import sha256_of
 
@@ -92,6 +95,16 @@ def kept(
         vault.add(Document(title="Œdème", entries=entries, attachments=(one,)), {one.sha256: file})
         backup.make(vault, folder / "backup")
         states = dict(vault.documents.states())
+        whole = [vault.read(summary.id) for summary in vault.list(limit=100).documents]
+        with (folder / "all.zip").open("xb") as target:
+            archive.write(
+                target,
+                Holder(vault.holder_name, ""),
+                whole,
+                lambda document, file: vault.attachment(document.id, file.sha256),
+                made=1_795_000_000,
+                language="fr",
+            )
     return folder / "backup", states, kit
 
 
@@ -103,6 +116,41 @@ def test_it_reads_a_whole_record_out_of_a_backup(kept: tuple[Path, dict[str, Any
     assert sum(len(state["attachments"]) for state in states.values()) >= 3
     assert not {name.split(".")[0] for name in found["modules"]} & FORBIDDEN
     assert read_a_second_time(folder, " ".join(kit.words("fr")), "--kit")["documents"] == states
+
+
+def read_export(path: Path) -> dict[str, Any]:
+    """What the reader prints about an export, in a process of its own."""
+    command = [sys.executable, "-m", "spec.reader.archives", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_reads_a_whole_record_out_of_an_export(kept: tuple[Path, dict[str, Any], RecoveryKit]) -> None:
+    folder, states, _ = kept
+    found = read_export(folder.parent / "all.zip")["documents"]
+    assert found.keys() == states.keys()
+    for identity, state in states.items():
+        told = found[identity]
+        assert told["title"] == state["meta"].get("title", "")
+        assert {entry: fields["kind"] for entry, fields in told["entries"].items()} == {
+            entry: fields["kind"] for entry, fields in state["entries"].items()
+        }
+        assert {file["sha256"] for file in told["attachments"]} == set(state["attachments"])
+
+
+@pytest.mark.parametrize("name", ["record.json", "documents/", "checksums.sha256"])
+def test_it_refuses_a_changed_export(name: str, kept: tuple[Path, dict[str, Any], RecoveryKit], tmp_path: Path) -> None:
+    """One byte of the record, of a document's file or of the checksums; everything else as it was exported."""
+    whole, changed = zipfile.ZipFile(kept[0].parent / "all.zip"), zipfile.ZipFile(tmp_path / "changed.zip", "w")
+    with whole, changed:
+        victim = next(one for one in whole.namelist() if one.startswith(name))
+        for one in whole.namelist():
+            data = bytearray(whole.read(one))
+            data[10] ^= one == victim
+            changed.writestr(one, bytes(data))
+    assert read_export(tmp_path / "changed.zip")["failure"] == "verification-failed"
 
 
 def product_says(folder: Path, passphrase: str) -> str:
