@@ -60,8 +60,11 @@ class Household:
                 report.events.append(Event("relay-contradiction", detail=str(failure)))
 
     def _must_read_first(self, mailbox: Mailbox) -> bool:
-        """A copy that was put back tells nothing before it has read what it missed."""
-        return mailbox.kind == "vault" and bool(self._vault.meta("behind"))
+        """A copy that was put back tells nothing before it has read what it missed, nor does a device whose place in
+        the roster was lost with a history."""
+        devices = self._vault.devices
+        away = not devices.roster().has(self._vault.device_id)  # nobody would hear it before its act is done again
+        return mailbox.kind == "vault" and (bool(self._vault.meta("behind")) or away)
 
     def caught_up(self, mailbox: Mailbox) -> None:
         if mailbox.address == self._vault.telling.address and self._vault.meta("behind"):

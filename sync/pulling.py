@@ -58,7 +58,10 @@ class Pull:
         leads to. From there this device learns of inboxes and documents' channels too."""
         read: set[bytes] = set()
         while True:
+            read.difference_update(self._vault.devices.rewind())
             boxes = [box for box in self._outbox.mailboxes() if box.kind in HOME and box.address not in read]
+            order = {log: number for number, log in enumerate(self._vault.devices.path())}
+            boxes.sort(key=lambda box: (box.kind != "snapshot", order.get(box.address, len(order))))
             if not boxes or (boxes[0].kind == "vault" and self._vault.meta("snapshot")):
                 return
             read.add(boxes[0].address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from vault import (
 )
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
+from vault.histories import Histories
 from vault.primitives import NONCE, BoxKey, SigningKey, derive_key
 from vault.recovery import RecoveryKit
 
@@ -249,9 +251,18 @@ def _roster_chain(given: Given) -> dict[str, Any]:
 
 
 def _roster_choice(given: Given) -> dict[str, Any]:
-    ours, theirs = given.blobs("ours"), given.blobs("theirs")
-    held = roster.choose(ours, theirs, given.blob("root"), given.blob("vault"))
-    return {"head": roster.derive_head(held[-1])}
+    histories = Histories(given.blob("root"), given.blob("vault"))
+    histories.add(given.blobs("ours"))
+    with suppress(VerificationFailed):
+        histories.add(given.blobs("theirs"))
+    return {"head": roster.derive_head(histories.held()[-1])}
+
+
+def _roster_histories(given: Given) -> dict[str, Any]:
+    histories = Histories(given.blob("root"), given.blob("vault"))
+    for name in ("first", "second", "third"):
+        histories.add(given.blobs(name))
+    return {"head": roster.derive_head(histories.held()[-1])}
 
 
 def _recovery_words(given: Given) -> dict[str, Any]:
@@ -291,6 +302,7 @@ PEOPLE_FORMATS: dict[str, Run] = {
     "roster": _roster,
     "roster-chain": _roster_chain,
     "roster-choice": _roster_choice,
+    "roster-histories": _roster_histories,
     "card": _card,
     "card-text": _card_text,
     "safety-number": _safety_number,

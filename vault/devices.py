@@ -5,22 +5,21 @@ Composition over the pure rules of roster.py. Normative text: spec/roster.md and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vault.chunk import MAX_FIRST
-from vault.encoding import Shape
 from vault.errors import CannotOpen, InputRefused, Malformed, NotFound, VerificationFailed
 from vault.hearing import Heard, Hearing
-from vault.operation import CHAIN, NEXT, decode_operation, encode_operation
+from vault.histories import Histories
+from vault.logs import Logs
+from vault.operation import NEXT, encode_operation
 from vault.primitives import KEY, BoxKey, SigningKey, make_key, pad, seal_to, unpad
 from vault.roster import (
     ROSTER,
     Device,
     Roster,
-    choose,
     derive_device_id,
     derive_head,
     make_device,
@@ -39,14 +38,10 @@ if TYPE_CHECKING:
 ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
 RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
 DOUBTFUL = "doubtful"  # a setting: accesses that a device gave which was removed before they came
-TURNED = "turned"  # a setting: head of the statement that the channel was made for
-PASSED = "passed"  # a setting: the channel in which a turn came that does not hold against one of this device
 LEFT = "left:"  # a setting for each channel that a turn ended: since when
 READ_ON = 90 * 86_400  # seconds in which a turn that holds against the first one may still come into its log
 BEHIND = "behind"  # a setting: this copy was put back and has to read the log before it tells anything
 NAME = 60
-# A setting "heard": the last chain that did not hold.
-HEARD = Shape("heard", {"chain": CHAIN}, limit=MAX_FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,10 @@ class Devices:
         self._journal = HouseholdStore(vault.store)
         self._mailboxes = MailboxStore(vault.store)
         self._outbox = OutboxStore(vault.store)
+        self._logs = Logs(vault.store)
         self._read: Roster | None = None
+        self._known: Histories | None = None
+        self._speakers: dict[bytes, tuple[int, dict[bytes, Device]]] = {}  # log -> (statements known, devices)
 
     # Who they are
 
@@ -146,6 +144,7 @@ class Devices:
             telling = self._vault.telling
             if not telling.active:
                 telling.move_to(self._make_channel(home[0], self.roster().epoch))
+                self._begin()
             elif self._journal.waiting(telling.address) or self._vault.meta(BEHIND):
                 raise InputRefused("something of this device is not sent yet", hint="run `elpis sync`, then try again")
             self._say(make_next(self.roster(), self._key(), add=[device], now=self._now()))
@@ -206,6 +205,7 @@ class Devices:
         home = self._vault.people.relay()
         telling = self._vault.telling
         with self._store.transaction():
+            self._begin()
             self._say(statement)
             if home is None:
                 return
@@ -217,7 +217,8 @@ class Devices:
                 if introduces:
                     self._introduce()
                 telling.tell("turn", {"chain": self.chain(), "epoch": roster.epoch, "boxes": boxes})
-                self._vault.set_meta(TURNED, derive_head(statement))
+                self._logs.add(derive_head(statement), address)
+                self._logs.lead(self.chain())
                 telling.move_to(address)  # nothing that comes after this may be told where the others still read
                 for sealed, relay, file, owner, old, _ in self._journal.files():
                     token = make_key()
@@ -230,6 +231,8 @@ class Devices:
 
     def settle(self) -> None:
         """What other devices' epochs and a turn left to do. A crash only puts it off until the next exchange."""
+        if self._vault.telling.active and self._logs.count_statements() > len(self.chain()):
+            self._do_again()
         for document, lost in self._journal.owed():
             with self._store.transaction():
                 self._vault.sharing.reconcile(document.hex(), lost=lost)
@@ -252,54 +255,91 @@ class Devices:
         return {"device": device.id, "sealed": seal_to(device.box, pad(NEXT.encode(fields)))}
 
     def take_turn(self, mailbox: Mailbox, fields: Mapping[str, Any]) -> list[Heard]:
-        """A turn in its place of the log. Nothing happens when another chain holds; a removed device stops here."""
-        heard = self.consider(fields["chain"])
-        if self.chain()[: len(fields["chain"])] != fields["chain"]:
-            self._pass(mailbox, fields["chain"])
-            return heard
-        mine = [(one, box) for one, box in self._selves() if self.roster().has(one)]
-        if not mine:
-            self._stop(mailbox)
-            return heard
-        current = self._vault.telling.channel()
-        if current is not None and current.epoch > fields["epoch"] and self._on_chain():
-            return heard
+        """A turn in its place of a log, whichever history it belongs to: what holds follows from all that is known."""
+        heard = self.consider(mailbox, fields["chain"])
+        head = derive_head(fields["chain"][-1])
+        if self._histories().knows(head):
+            if self._logs.of(head) is None:
+                self._open_box(mailbox, fields, head)
+            if (following := self._logs.of(head)) is not None:
+                self._logs.turn(mailbox.address, following, mailbox.count + 1)
+            self._follow()
+        return heard
+
+    def _open_box(self, mailbox: Mailbox, fields: Mapping[str, Any], head: bytes) -> None:
+        """The log that this turn leads to, when this device is in the roster there."""
+        roster = self._histories().roster(head)
         sealed = {box["device"]: box["sealed"] for box in fields["boxes"]}
-        for device, box in mine:
-            if device in sealed:
-                tokens = NEXT.decode(unpad(box.open(sealed[device])))
+        for device, key in self._selves():
+            if roster.has(device) and device in sealed:
+                tokens = NEXT.decode(unpad(key.open(sealed[device])))
                 if (tokens["vault"], tokens["device"]) != (self._vault.vault_id, device):
                     raise VerificationFailed("this box was made for another device")
-                self._go_to(mailbox, tokens, derive_head(fields["chain"][-1]))
-                return heard
-        raise Malformed("a turn without a box for this device")
+                given = {name: tokens[name] for name in ("owner", "append", "key")}
+                self._mailboxes.add(tokens["address"], mailbox.relay, "vault", epoch=tokens["epoch"], **given)
+                self._logs.add(head, tokens["address"])
+                return
+        if any(roster.has(device) for device, _ in self._selves()):
+            raise Malformed("a turn without a box for this device")
 
-    def _pass(self, mailbox: Mailbox, chain: Sequence[bytes]) -> None:
-        """A turn that will not hold against this device's, but does for everybody else until that one's place."""
-        waiting = self._journal.own_act(mailbox.address)
-        if waiting is not None and waiting.kind == "turn":
-            before = decode_operation(waiting.kind, waiting.body)["chain"][:-1]
-            if list(choose(before, chain, self.anchor(), self._vault.vault_id)) == list(chain):
-                self._vault.set_meta(PASSED, mailbox.address)
+    def _follow(self) -> None:
+        """What is told goes into the last log of the history that holds; a device that is not in it tells nobody."""
+        path = self._logs.lead([] if self.retired() else self.chain())
+        current = self._vault.telling.address
+        if self.retired():
+            if current and self.retired() == "removed":
+                self._journal.retell_acts(current, current)
+                self._vault.telling.move_to(b"")
+        elif path and path[-1] != current:
+            self._go_to(path[-1], current, forward=current in path)
+        for address in self._logs.all():
+            if address != self._vault.telling.address:
+                self._leave(address)
 
-    def is_left(self, mailbox: Mailbox) -> bool:
-        """Whether a turn came into this log: nothing but the roster counts in it any more."""
-        return mailbox.state == "closing" or self._vault.meta_bytes(PASSED) == mailbox.address
+    def _go_to(self, following: bytes, current: bytes, *, forward: bool) -> None:
+        """From here on the vault's channel is another one."""
+        if forward:
+            self._journal.retell(current, following)
+        else:
+            self._journal.retell_acts(current, following)
+            self._vault.telling.tell_anew(following)
+            self._vault.set_meta(BEHIND, "1")  # what was told there meanwhile is newer
+        self._mailboxes.set_state(following, "open")
+        self._vault.set_meta(f"{LEFT}{following.hex()}", "")
+        self._vault.telling.move_to(following)
 
-    def in_log(self, mailbox: bytes, device: bytes) -> Device | None:
-        """A device by the roster as it is in the log: what this one did itself counts from its own place there on."""
-        waiting = self._journal.own_act(mailbox)
-        if waiting is not None:
-            chain, ours = decode_operation(waiting.kind, waiting.body)["chain"], self.chain()
-            if 1 < len(chain) <= len(ours) and ours[: len(chain)] == chain:
-                there = self._in_log(ours[: len(chain) - 1]).device(device)
-                return there or self.roster().device(device)
-        return self.roster().device(device)
+    def counts(self, mailbox: Mailbox) -> bool:
+        """Whether more than the roster counts in this log now."""
+        return not self.retired() and (mailbox.kind != "vault" or self._logs.counts(mailbox.address))
 
-    def _in_log(self, before: list[bytes]) -> Roster:
-        """The roster after `before` and what others did to it since, which does not hold against this device's act."""
-        heard = HEARD.decode(data)["chain"] if (data := self._vault.meta_bytes("heard")) else before
-        return self._rosters(choose(before, heard, self.anchor(), self._vault.vault_id))[-1]
+    def speaks_for(self, chain: Sequence[bytes], device: bytes, sign: bytes) -> bool:
+        """Whether a history that is known ends with a roster that this device is in."""
+        head = derive_head(chain[-1])
+        if not self._histories().knows(head):
+            return False
+        there = self._histories().roster(head).device(device)
+        return there is not None and there.sign == sign
+
+    def rewind(self) -> list[bytes]:
+        """Logs that are read again from where they were left, because another history holds."""
+        with self._store.transaction():
+            return self._logs.rewind([device for device, _ in self._selves()])
+
+    def path(self) -> list[bytes]:
+        return self._logs.path()
+
+    def in_log(self, mailbox: Mailbox, device: bytes) -> Device | None:
+        """A device that speaks in this log: one of its epoch, or one that a history which follows from there brought,
+        for it introduces itself before. Up to the turn that holds the log counts, whoever of them spoke."""
+        began = self._logs.began(mailbox.address)
+        if began is None:
+            return self.roster().device(device)
+        histories = self._histories()
+        known = self._speakers.get(mailbox.address)
+        if known is None or known[0] != len(histories):
+            known = self._speakers[mailbox.address] = len(histories), histories.devices_from(began)
+        # Where nothing but the roster counts any more, whoever is in it may speak of it.
+        return known[1].get(device) or (None if self.counts(mailbox) else self.roster().device(device))
 
     def was(self, device: bytes) -> bool:
         """Whether this device had that id before it got new keys."""
@@ -310,45 +350,17 @@ class Devices:
         boxes = [BoxKey.from_secret(secret) for secret in self._secrets("device-box")]
         return [(derive_device_id(sign.public), box) for sign, box in zip(self._keys(), boxes, strict=True)]
 
-    def _on_chain(self) -> bool:
-        """Whether the channel that this device is in belongs to the chain that holds."""
-        head = self._vault.meta_bytes(TURNED)
-        return not head or any(derive_head(statement) == head for statement in self.chain())
-
-    def _go_to(self, mailbox: Mailbox, tokens: Mapping[str, Any], head: bytes) -> None:
-        """From here on the vault's channel is the next one."""
-        telling, current = self._vault.telling, self._vault.telling.address
-        given = {name: tokens[name] for name in ("owner", "append", "key")}
-        self._mailboxes.add(tokens["address"], mailbox.relay, "vault", epoch=tokens["epoch"], **given)
-        self._leave(mailbox.address)
-        self._vault.set_meta(TURNED, head)
-        self._journal.retell(mailbox.address, tokens["address"])
-        if tokens["address"] == current:
-            return
-        if current != mailbox.address:
-            # It had gone to a channel whose turn lost, or stopped for one: what was told there is told anew.
-            self._leave(current)
-            self._journal.forget(current)
-            self._journal.take_out(mailbox.epoch, self._vault.device_id)
-            telling.everything_into(tokens["address"], again=True)
-            self._vault.set_meta(BEHIND, "1")  # what was told there meanwhile is newer
-        telling.move_to(tokens["address"])
-
     def _leave(self, address: bytes) -> None:
-        self._mailboxes.set_state(address, "closing")
-        if address and not self._vault.meta(f"{LEFT}{address.hex()}"):
+        mailbox = self._mailboxes.mailbox(address)
+        if mailbox is not None and mailbox.state == "open":
+            self._mailboxes.set_state(address, "closing")
             self._vault.set_meta(f"{LEFT}{address.hex()}", str(self._now()))
 
     def is_over(self, address: bytes) -> bool:
         """Whether nothing that counts can come into a former channel any more."""
         since = self._vault.meta(f"{LEFT}{address.hex()}")
-        return not since or self._now() > int(since) + READ_ON
-
-    def _stop(self, mailbox: Mailbox) -> None:
-        """This device was removed: it keeps what it has and tells nobody. It reads this log on: the turn that removed
-        it may be the one that does not hold."""
-        self._journal.forget(mailbox.address)
-        self._vault.telling.move_to(b"")
+        here = address == self._vault.telling.address
+        return not here and (not since or self._now() > int(since) + READ_ON)
 
     # The end of the whole vault
 
@@ -368,24 +380,47 @@ class Devices:
 
     # Other chains
 
-    def consider(self, chain: Sequence[bytes]) -> list[Heard]:
-        """Another device's roster. When it holds, it is taken; what this device did in a chain that does not hold is
-        done again."""
-        ours = self.chain()
-        held = list(choose(ours, chain, self.anchor(), self._vault.vault_id))
-        if held == ours:
-            if ours[: len(chain)] != list(chain):
-                self._vault.set_meta("heard", HEARD.encode({"chain": list(chain)}))
+    def _histories(self) -> Histories:
+        """Every history that this device was shown. What is in memory and not in the store was never read."""
+        if self._known is None or len(self._known) != self._logs.count_statements():
+            self._known = Histories(self.anchor(), self._vault.vault_id)
+            for data, before in self._logs.statements():
+                self._known.restore(data, before)
+            self._logs.keep(self._known.add(self.chain()))
+        return self._known
+
+    def consider(self, mailbox: Mailbox, chain: Sequence[bytes]) -> list[Heard]:
+        """Another device's roster, as it came in this log: among all histories the one that holds is taken."""
+        self._begin()
+        histories, current = self._histories(), self._vault.telling.address
+        try:
+            fresh = histories.add(chain)
+        except VerificationFailed:
             return []
-        before, roster = self.roster(), read_chain(held, self.anchor(), self._vault.vault_id)[-1]
-        lost = self._own_acts(ours, held)
-        if self.retired() != "closed":
-            here = any(roster.has(one) for one, _ in self._selves())
-            self._vault.set_meta(RETIRED, "" if here else "removed")
+        if not fresh:
+            return []
+        self._logs.keep(fresh)
+        heard = self._take(histories.held())
+        if mailbox.address != current and self._vault.telling.active:
+            self._vault.telling.tell("roster", {"chain": list(chain)})  # who does not read that log hears it too
+        if self.chain()[: len(chain)] != list(chain) and mailbox.kind == "vault" and mailbox.address != current:
+            self._journal.tell(mailbox.address, "roster", encode_operation("roster", {"chain": self.chain()}))
+        return heard
+
+    def _take(self, held: Sequence[bytes]) -> list[Heard]:
+        """The chain that holds now."""
+        before = self.roster()
+        if list(held) == self.chain():
+            return []
         self._journal.put_chain(held)
         self._vault.set_meta("roster", held[-1])
+        roster = self.roster()
         self._vault.set_meta("root", roster.root)
-        self._do_again(roster, *lost, before.min_suite)
+        if self.retired() != "closed":
+            me = self._vault.device_id
+            here = roster.has(me) or (me not in roster.gone and any(roster.has(one) for one, _ in self._selves()))
+            self._vault.set_meta(RETIRED, "" if here else "removed")
+        self._follow()
         used = [Heard("recovery-used")] if roster.root != before.root else []
         return [
             *used,
@@ -393,39 +428,63 @@ class Devices:
             *(self._heard("device-removed", one) for one in before.devices if not roster.has(one.id)),
         ]
 
+    def _begin(self) -> None:
+        """The log that the vault has belongs to the epoch of its roster."""
+        current = self._vault.telling.channel()
+        if current is not None:
+            self._logs.begin(self._rosters(self.chain()), current)
+
     def _heard(self, kind: str, device: Device) -> Heard:
         if kind == "device-removed" and device.id == self._vault.device_id and self.retired():
             kind = "removed-here"
         return Heard(kind, self.name(device.id), detail=device.id.hex())
 
-    def _own_acts(self, ours: Sequence[bytes], held: Sequence[bytes]) -> tuple[list[Device], list[bytes]]:
-        """(devices that this one added, ids that it removed) in statements that do not hold."""
+    def _lost_acts(self) -> tuple[list[Device], list[bytes], int]:
+        """(devices that this one added, ids that it removed, the least suite) in statements that do not hold."""
         signs = {key.public for key in self._keys()}
-        rosters = self._rosters(ours)
         added: list[Device] = []
         removed: list[bytes] = []
-        for at in range(1, len(ours)):
-            if at < len(held) and held[at] == ours[at]:
-                continue
-            if rosters[at].signer in signs:
-                added += [one for one in rosters[at].devices if not rosters[at - 1].has(one.id)]
-                removed += [one.id for one in rosters[at - 1].devices if not rosters[at].has(one.id)]
-        return [one for one in added if one.id not in removed], removed
+        least = 0
+        for roster, before in self._histories().others(self.chain()):
+            if self._is_mine(roster.head, signs):
+                added += [one for one in roster.devices if not before.has(one.id)]
+                removed += [one.id for one in before.devices if not roster.has(one.id)]
+                least = max(least, roster.min_suite)
+        unique = {one.id: one for one in added if one.id not in removed}  # two histories may bring one device
+        return list(unique.values()), removed, least
 
-    def _do_again(self, roster: Roster, added: Iterable[Device], removed: Iterable[bytes], min_suite: int) -> None:
+    def _is_mine(self, head: bytes, signs: Collection[bytes]) -> bool:
+        """Whether this device made a statement: under a key of its own, or of the kit that brought it in."""
+        roster = self._histories().roster(head)
+        before = self._histories().before(head)
+        brought = {device.sign for device in roster.devices} - {device.sign for device in before.devices}
+        return roster.signer in signs or not brought.isdisjoint(signs)
+
+    def _do_again(self) -> None:
+        """What this device did in a history that does not hold is done in the one that does, once its log is read."""
+        roster, channel = self.roster(), self._vault.telling.channel()
         key = self._key_in(roster)
-        if key is None:
+        if (
+            key is None
+            or channel is None
+            or channel.epoch != roster.epoch
+            or self.retired()
+            or self._vault.meta(BEHIND)
+        ):
             return
+        added, removed, least = self._lost_acts()
         coming = [one for one in added if not roster.has(one.id) and one.id not in roster.gone]
         leaving = [one for one in removed if roster.has(one)]
-        if coming or leaving or min_suite > roster.min_suite:
-            statement = make_next(roster, key, add=coming, remove=leaving, min_suite=min_suite, now=self._now())
-            unknown = not roster.has(self._vault.device_id)
-            if leaving:
-                self._turn(statement, introduces=unknown)
-                return
+        if not coming and not leaving and least <= roster.min_suite:
+            return
+        unknown = not roster.has(self._vault.device_id)
+        statement = make_next(roster, key, add=coming, remove=leaving, min_suite=least, now=self._now())
+        if leaving:
+            self._turn(statement, introduces=unknown)
+            return
+        with self._store.transaction():
             self._say(statement)
-            if unknown and self._vault.telling.active:
+            if unknown:
                 self._introduce()
             else:
                 self._vault.telling.tell("roster", {"chain": self.chain()})
@@ -453,7 +512,7 @@ class Devices:
     def recovered(self, kit: RecoveryKit, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
         """After the kit opened this vault: new device keys, a new kit and root, a new epoch; every device is told."""
         root, roster = kit.root_key(), self.roster()
-        by = root if root.public == roster.root else self._key()
+        by = root if root.public == roster.root else self._key_in(roster) or self._key()
         old, name = self._vault.device_id, self.name(self._vault.device_id)
         with self._store.transaction():
             fresh = self._vault.renew_kit(deliver)
@@ -514,6 +573,7 @@ class Devices:
 
     def _say(self, statement: bytes) -> None:
         """Our next statement."""
+        self._logs.keep(self._histories().add([*self.chain(), statement]))
         self._journal.put_chain([*self.chain(), statement])
         self._vault.set_meta("roster", statement)
         self._vault.set_meta("root", self.roster().root)

@@ -30,7 +30,7 @@ from vault.primitives import (
     need_suite,
     same,
 )
-from vault.roster import derive_device_id, derive_head, read_chain
+from vault.roster import derive_device_id, read_chain
 from vault.statement import make_statement, open_statement, read_statement, seal_statement
 from vault.store.household import HouseholdStore
 from vault.store.mailboxes import MailboxStore
@@ -264,7 +264,6 @@ class Newcomer:
         settings |= {
             "root": fields["root"],
             "roster": fields["chain"][-1],
-            "turned": derive_head(fields["chain"][-1]),
             "telling": fields["channel"]["address"],
         }
         settings |= {"snapshot": fields["snapshot"]["address"]}  # until it is read whole

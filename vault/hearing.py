@@ -16,6 +16,7 @@ from vault.following import Following
 from vault.operation import NOWHERE, decode_operation, decode_row, read_body, read_claim
 from vault.primitives import make_id, same
 from vault.replica import Change, Merged, back_to, changes, conflicts, flatten, merge
+from vault.store.household import ACTS
 from vault.store.mailboxes import ZERO, Mailbox, MailboxStore
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Hearing:
         if mailbox is None:
             raise NotFound("no such channel")
         self._check_place(mailbox, incoming)
-        introduced = self._introduce(incoming)
+        introduced = self._introduce(mailbox, incoming)
         self._check_device(mailbox, incoming)
         if incoming.device == self._vault.device_id:
             return self._own(mailbox, incoming), []
@@ -85,17 +86,21 @@ class Hearing:
         if (incoming.type, incoming.document, incoming.epoch) != ("vault", NOWHERE, mailbox.epoch):
             raise ForeignChange("this envelope does not belong into the vault's channel")
 
-    def _introduce(self, incoming: Incoming) -> list[Heard]:
-        """A device that is not known yet brings the roster that it is in: a copy that was put back, a used kit."""
+    def _introduce(self, mailbox: Mailbox, incoming: Incoming) -> list[Heard]:
+        """A device that is not known yet brings the roster that it is in: a copy that was put back, a used kit, another
+        history. Whether it counts or not, where its turn leads is known from then on."""
         if self._vault.devices.roster().has(incoming.device):
             return []
         try:
             operations, _ = read_body(incoming.body, [])
             for kind, body in operations or []:
                 if kind in ("roster", "turn"):
-                    before = self._vault.devices.roster()
+                    devices, fields = self._vault.devices, decode_operation(kind, body)
+                    before = devices.roster()
                     with self._vault.store.transaction():
-                        heard = self._vault.devices.consider(decode_operation(kind, body)["chain"])
+                        heard = devices.consider(mailbox, fields["chain"])
+                        if kind == "turn" and devices.speaks_for(fields["chain"], incoming.device, incoming.signer):
+                            heard += devices.take_turn(mailbox, fields)
                     return self._as_restored(heard, incoming, before)
         except (ForeignChange, VerificationFailed):
             pass  # whatever it is, it is signed by nobody
@@ -111,7 +116,7 @@ class Hearing:
         ]
 
     def _check_device(self, mailbox: Mailbox, incoming: Incoming) -> None:
-        device = self._vault.devices.in_log(mailbox.address, incoming.device)
+        device = self._vault.devices.in_log(mailbox, incoming.device)
         if device is None:
             self._counts_for_nothing(mailbox.address, incoming)
         if device is None or not same(device.sign, incoming.signer):
@@ -140,12 +145,14 @@ class Hearing:
     def _own(self, mailbox: Mailbox, incoming: Incoming) -> list[Heard]:
         """This device's own envelope, in its place of the log: from here on it counts for everybody."""
         heard: list[Heard] = []
-        left = self._vault.devices.is_left(mailbox)
+        left = not self._vault.devices.counts(mailbox)
         with self._vault.store.transaction():
+            if not left and not self._journal.sealed_as(mailbox.address, incoming.seq):
+                self._told_before(mailbox, incoming)  # a log that is read once more
             for told in self._journal.read_back(mailbox.address, incoming.seq):
                 if told.kind == "turn":
                     heard += self._turn(mailbox, decode_operation(told.kind, told.body))
-                elif left and told.kind != "roster":
+                elif left and told.kind not in ACTS:
                     self._telling.tell_on(told)
                 elif told.kind == "edition":
                     self._own_edition(mailbox, decode_operation(told.kind, told.body))
@@ -180,7 +187,7 @@ class Hearing:
         self, mailbox: Mailbox, incoming: Incoming, operations: Sequence[tuple[str, bytes]]
     ) -> tuple[list[Heard], list[VaultError]]:
         """All operations in one transaction when all are acceptable; otherwise each by itself."""
-        if self._vault.devices.is_left(mailbox) or self._vault.devices.retired():
+        if not self._vault.devices.counts(mailbox):
             operations = [item for item in operations if item[0] in ("roster", "turn")]
         known = (VerificationFailed, ForeignChange, InputRefused, NotFound)
         try:
@@ -207,7 +214,7 @@ class Hearing:
             case "changes":
                 return self._changes(incoming, fields)
             case "roster":
-                return self._vault.devices.consider(fields["chain"])
+                return self._vault.devices.consider(mailbox, fields["chain"])
             case "turn":
                 return self._turn(mailbox, fields)
             case "signed":
@@ -228,7 +235,8 @@ class Hearing:
             self._channel_closed(bytes.fromhex(key))
         else:
             shadowed = self._journal.speaks_of(f"{name} {key}")
-            if shadowed and self._vault.meta("behind"):
+            taken_back = shadowed and bool(self._vault.meta("behind"))
+            if taken_back:
                 self._journal.take_back(f"{name} {key}")  # a copy that was put back: what the log has is newer
                 shadowed = False
             changed = self._telling.rows.write(name, key, values, shadowed=shadowed)
@@ -238,6 +246,9 @@ class Hearing:
                 yield Heard("access-ended", values["name"])
             if changed and name == "given" and values["state"] == "active" and self._is_leaving(incoming.device):
                 self._vault.devices.doubt(key)
+            if taken_back and self._telling.rows.read(name, key) != values:
+                self._journal.soil(name, key)  # but for what must not go back
+                return
         if not known:
             self._journal.clean(name, key)
 
@@ -264,8 +275,9 @@ class Hearing:
             self._bring(mailbox, incoming, fields, change)
             return [] if mailbox.kind == "snapshot" else [self._changed(document_id, fields["author"])]
         known = {item.hash: item for item in self._journal.editions(document)}
-        if change.hash in known or change.hash == self._telling.current(document_id):
-            self._own_edition(mailbox, fields)  # this device's, told by the one that it was before a copy was put back
+        here = known.get(change.hash)
+        if change.hash in self._telling.line(document_id) or (here is not None and here.place is not None):
+            self._own_edition(mailbox, fields)  # told by another, or by the one that this device was
             return []
         if not fields["current"]:
             with suppress(NotFound):
@@ -278,8 +290,9 @@ class Hearing:
             self._journal.add_edition(document, change.hash, fields["epoch"], 0, incoming.device)
             return []
         if fields["parent"] != self._telling.holding(document_id):
-            self._journal.pass_over(document, change.hash, incoming.device)
+            self._journal.pass_over(document, change.hash, incoming.device, mailbox.address)
             return []
+        self._journal.forget_edition(document, change.hash)  # it lost in a log that does not count
         self._adopt(mailbox, incoming, fields, change)
         return [self._changed(document_id, fields["author"])]
 
@@ -290,7 +303,8 @@ class Hearing:
         with self._telling.quiet():
             self._documents.add(document.hex(), merged.state, merged.save, make_id(), fields["added"], epoch=epoch)
             self._documents.name_actor(change.actor, fields["author"])
-        self._journal.add_edition(document, change.hash, epoch, None, incoming.device)
+        place = 1 if mailbox.kind == "snapshot" else None
+        self._journal.add_edition(document, change.hash, epoch, place, incoming.device)
         self._journal.place_edition(document, change.hash, mailbox.address)
         self._open_channel(fields, change.actor)
 
@@ -314,7 +328,8 @@ class Hearing:
         document_id, me = document.hex(), self._vault.device_id
         merged = self._vault.quarantine.merge(b"", [change])
         editions = self._journal.editions(document)
-        lost = [item for item in editions if item.place is None and item.device == me]
+        line = self._telling.line(document_id)
+        lost = [item for item in editions if item.place is None and item.device == me and item.hash in line]
         left = self._left_behind(document_id, fields, incoming.device, [item.epoch for item in lost])
         open_channel = self._mailboxes.channel(document)
         if lost:
@@ -330,7 +345,7 @@ class Hearing:
             self._documents.write(document_id, merged.state, merged.save)
             self._documents.name_actor(change.actor, fields["author"])
         for item in lost:
-            self._journal.lose_edition(document, item.hash, item.epoch)
+            self._journal.lose_edition(document, item.hash, item.epoch, mailbox.address)
         if all(item.lost for item in editions) and fields["parent"] is not None:
             self._journal.add_edition(document, fields["parent"], self._epoch_of(document_id, fields["parent"]), 0, me)
         started = {"parent": fields["parent"], "heads": fields["heads"]}

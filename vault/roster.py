@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vault.encoding import Shape, blob, integer, list_of, moment
-from vault.errors import BadSignature, InputRefused, Malformed, Replayed, SuiteRefused, TooLarge, VerificationFailed
+from vault.errors import BadSignature, InputRefused, Malformed, Replayed, SuiteRefused, TooLarge
 from vault.primitives import KEY, SEALING, SUITE, SigningKey, hash32, need_suite
 from vault.statement import Statement, make_statement, read_statement
 
@@ -177,22 +177,13 @@ def read_chain(statements: Sequence[bytes], root: bytes, vault_id: bytes) -> tup
     return tuple(read)
 
 
-def choose(ours: Sequence[bytes], theirs: Sequence[bytes], root: bytes, vault_id: bytes) -> Sequence[bytes]:
-    """The chain that holds. A chain of theirs that does not read, or that begins otherwise, changes nothing."""
-    mine = read_chain(ours, root, vault_id)
-    try:
-        other = read_chain(theirs, root, vault_id)
-    except VerificationFailed:
-        return ours
-    at = next((at for at, (a, b) in enumerate(zip(mine, other, strict=False)) if a.head != b.head), None)
-    if at is None:
-        return ours if len(mine) >= len(other) else theirs
-    if at == 0:
-        return ours
-    return ours if _beats(mine[at:], other[at:], mine[at - 1]) else theirs
+def rank(statement: Roster, before: Roster) -> tuple[int, bytes]:
+    """The order in which several statements after `before` are compared: the root, then the devices in theirs."""
+    order = [before.root, *(device.sign for device in before.devices)]
+    return order.index(statement.signer), statement.head
 
 
-def _beats(ours: Sequence[Roster], theirs: Sequence[Roster], before: Roster) -> bool:
+def beats(ours: Sequence[Roster], theirs: Sequence[Roster], before: Roster) -> bool:
     """Whether our branch after `before` holds against theirs."""
     a, b = ours[0], theirs[0]
     if (a.signer == before.root) != (b.signer == before.root):
@@ -200,10 +191,7 @@ def _beats(ours: Sequence[Roster], theirs: Sequence[Roster], before: Roster) -> 
     removes, removed = _removes(ours, b.signer), _removes(theirs, a.signer)
     if removes != removed:
         return removes
-    order = [before.root, *(device.sign for device in before.devices)]
-    if a.signer != b.signer:
-        return order.index(a.signer) < order.index(b.signer)
-    return a.head < b.head
+    return rank(a, before) < rank(b, before)
 
 
 def _removes(branch: Sequence[Roster], signer: bytes) -> bool:

@@ -159,6 +159,17 @@ class Telling:
             return max(placed, key=lambda edition: (edition.place or 0, edition.epoch)).hash
         return None if known else self.current(document_id)
 
+    def line(self, document_id: str) -> set[bytes]:
+        """The current edition, and those before it that are in no log yet, each started from the one before."""
+        known = {edition.hash: edition for edition in self.journal.editions(bytes.fromhex(document_id))}
+        found = {self.current(document_id)}
+        at: bytes | None = self.current(document_id)
+        while at in known and known[at].place is None:
+            at = known[at].parent
+            if at in known and known[at].place is None:
+                found.add(at)
+        return found
+
     def know(self, document: bytes, edition: bytes) -> None:
         """A document from before there was anybody to tell: its edition holds."""
         if all(edition.lost for edition in self.journal.editions(document)):
@@ -261,8 +272,18 @@ class Telling:
             for operation in self._again(document_id) if again else self._whole(document_id):
                 self.journal.tell(mailbox, *operation)
 
+    def tell_anew(self, mailbox: bytes) -> None:
+        """For those who follow another log: everything, whoever told it where it does not count."""
+        for document_id in self._documents.ids():
+            document = bytes.fromhex(document_id)
+            nowhere = [edition.hash for edition in self.journal.editions(document) if edition.place is None]
+            self.journal.take_over_unplaced(document, nowhere, self._vault.device_id)
+        self.everything_into(mailbox, again=True)
+
     def tell_on(self, told: Told) -> None:
         """What was read back from a log in which it counts for nobody is told in the channel that is now."""
+        if not self.active:
+            return
         fields = decode_operation(told.kind, told.body)
         row = f"{fields['name']} {fields['key']}" if told.kind == "row" else None
         self.journal.tell(self.address, told.kind, told.body, row=row)

@@ -181,8 +181,11 @@ class Visiting:
         found = self._grants.kept(number, document, self._now())
         if found is None:
             return None
+        content, replica, epoch, mailbox = found
         item = next(item for item in self._grants.visit_items(number) if item.document == document)
-        return Unlocked(visit, item, Content(**CONTENT.decode(found[0])), found[1])
+        if mailbox is not None:  # the epoch that it was kept in, whatever renewal came since
+            item = replace(item, epoch=epoch, mailbox=mailbox)
+        return Unlocked(visit, item, Content(**CONTENT.decode(content)), replica)
 
     def keep(self, unlocked: Unlocked, replica: bytes) -> None:
         """Keep an opened document for the time that the patient allowed, never past the end; nothing otherwise."""
@@ -190,7 +193,7 @@ class Visiting:
         if visit.offline > 0:
             content = CONTENT.encode(unlocked.content.fields())
             until = min(visit.until, now + visit.offline)
-            self._grants.keep(visit.number, unlocked.item.document, content, replica, until, now)
+            self._grants.keep(unlocked.item, content, replica, until, now)
 
     def rewrite_kept(self, unlocked: Unlocked, replica: bytes) -> None:
         """What was written into a document that is kept. Reading or writing again does not prolong the keeping."""

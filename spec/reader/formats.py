@@ -242,6 +242,9 @@ FORMATS: dict[str, Run] = {
     "roster": lambda v: rosters.read_roster(*raws(v, "data", "root", "vault")),
     "roster-chain": lambda v: rosters.read_roster_chain(chain(v, "statements"), *raws(v, "root", "vault")),
     "roster-choice": lambda v: rosters.read_choice(chain(v, "ours"), chain(v, "theirs"), *raws(v, "root", "vault")),
+    "roster-histories": lambda v: rosters.read_histories(
+        [chain(v, name) for name in ("first", "second", "third")], *raws(v, "root", "vault")
+    ),
     "card": read_card,
     "card-text": read_card_text,
     "safety-number": read_safety_number,

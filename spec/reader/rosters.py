@@ -137,6 +137,41 @@ def holds(ours: Sequence[bytes], theirs: Sequence[bytes], root: bytes, vault: by
     return min(ours, theirs, key=lambda chain: head(chain[common]))
 
 
+def rank(told: Told, parent: Told) -> tuple[int, bytes]:
+    order = [parent["root"], *(device["sign"] for device in parent["devices"])]
+    return order.index(told["signer"]), told["head"]
+
+
+def held_among(chains: Sequence[Sequence[bytes]], at: int, root: bytes, vault: bytes) -> Sequence[bytes]:
+    """The chain that holds among several that are one up to `at`: of every fork its branches first."""
+    ended = [chain for chain in chains if len(chain) == at]
+    branches: dict[bytes, list[Sequence[bytes]]] = {}
+    for chain in chains:
+        if len(chain) > at:
+            branches.setdefault(chain[at], []).append(chain)
+    if not branches:
+        return ended[0]
+    best = [held_among(group, at + 1, root, vault) for group in branches.values()]
+    if len(best) == 1:
+        return best[0]
+
+    def place(chain: Sequence[bytes]) -> tuple[int, bytes]:
+        told = read_all(chain, root, vault)
+        return rank(dict(told[at]) | {"head": head(chain[at])}, told[at - 1])
+
+    winner, *others = sorted(best, key=place)
+    for other in others:
+        winner = holds(winner, other, root, vault)
+    return winner
+
+
+def read_histories(chains: Sequence[Sequence[bytes]], root: bytes, vault: bytes) -> Told:
+    """Section 4, more than two: the head of the chain that holds among all that are known."""
+    for chain in chains:
+        read_all(chain, root, vault)
+    return {"head": head(held_among(chains, 1, root, vault)[-1])}
+
+
 def read_choice(ours: Sequence[bytes], theirs: Sequence[bytes], root: bytes, vault: bytes) -> Told:
     """The head of the chain that holds."""
     return {"head": head(holds(ours, theirs, root, vault)[-1])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 from spec.vectors.people import NOW, OTHER, signed, without
@@ -242,5 +243,40 @@ def make_choices() -> Vectors:
     return vectors
 
 
+def make_histories() -> Vectors:
+    """Three histories, in every order in which they may come: the winner is one."""
+    vectors = Vectors("roster-histories")
+    first, second, third = key_of("device"), key_of("laptop"), key_of("phone")
+    everybody = [DEVICE, LAPTOP, PHONE]
+    added = [THREE.then(key, devices=[*everybody, device(f"of {n}")]) for n, key in enumerate((first, second, third))]
+    # Each removes the next: of the two seniors the first holds, and against it the third, which removes it.
+    circle = [
+        THREE.then(first, devices=[DEVICE, PHONE], epoch=2),
+        THREE.then(second, devices=[DEVICE, LAPTOP], epoch=2),
+        THREE.then(third, devices=[LAPTOP, PHONE], epoch=2),
+    ]
+    branch = added[1]
+    inner = [
+        branch.then(first, devices=[*everybody, device("of 1"), TABLET]),
+        branch.then(third, devices=[LAPTOP, PHONE, device("of 1")], epoch=2),
+        added[0],
+    ]
+    for name, description, chains, winner in (
+        ("senior", "three add one each: the senior's holds", added, added[0]),
+        ("circle", "each removes the next: compared in the order of the devices", circle, circle[2]),
+        ("longer", "two of them are one history", [THREE, branch, inner[0]], inner[0]),
+        ("inner-fork", "a fork within a branch is settled first, then the branches", inner, inner[1]),
+    ):
+        for number, order in enumerate(permutations(chains)):
+            given = dict(zip(("first", "second", "third"), (chain.statements for chain in order), strict=True))
+            given |= {"root": ROOT.public, "vault": VAULT}
+            vectors.valid(f"{name}-{number + 1}", description, given, {"head": hash32(winner.statements[-1])})
+    broken = THREE.then(OTHER.sign, devices=[TABLET], epoch=2)
+    given = {"first": THREE.statements, "second": branch.statements, "third": broken.statements}
+    given |= {"root": ROOT.public, "vault": VAULT}
+    vectors.refused("unread", "a history that does not read is none", "bad-signature", given)
+    return vectors
+
+
 def make() -> list[Vectors]:
-    return [make_first(), make_chains(), make_choices()]
+    return [make_first(), make_chains(), make_choices(), make_histories()]

@@ -159,3 +159,26 @@ def test_an_attached_file_stays_when_the_process_stops_right_after_the_commit(pa
         holder.attach(letter, b"x" * 100, name="x", media_type="text/plain")
     (attachment,) = holder.read(letter).attachments
     assert b"".join(holder.attachment(letter, attachment.sha256)) == b"x" * 100
+
+
+def test_what_is_written_into_a_kept_copy_goes_into_the_epoch_that_it_was_kept_in(parties: Parties) -> None:
+    """Seeds 4937 and 5700: after a renewal it went, under the old key, into the new channel, whose next envelope was
+    then missing one before it."""
+    letter = parties.letter()
+    _, exchange, person = parties.professional("Ndiaye Awa")
+    parties.holder.sharing.grant(person, [letter], right="edit", purpose="avis", seconds=DAY, offline=DAY // 2)
+    parties.exchange.sync()
+    exchange.sync()
+    exchange.open(letter).close()
+    grant(parties, letter, "Petit Jean")
+    exchange.sync()  # the renewal
+    parties.relay.down = True
+    opened = exchange.open(letter)
+    assert opened.offline
+    parties.relay.down = False
+    entry = opened.set_entry(None, "note", {"label": "away"})
+    exchange.open(letter).set_entry(None, "note", {"label": "back"})
+    parties.exchange.sync()
+    labels = {one.id: one.fields.get("label") for one in parties.holder.read(letter).entries}
+    assert labels[entry] == "away" and "back" in labels.values()
+    assert not OutboxStore(parties.holder.store).evidence()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.persons import NOW, seed
-from vault.errors import BadSignature, InputRefused, Malformed, TooLarge
+from vault.errors import BadSignature, InputRefused, Malformed, TooLarge, VerificationFailed
+from vault.histories import Histories
 from vault.primitives import BoxKey, SigningKey
 from vault.roster import (
     MAX_CHAIN,
     Device,
-    choose,
     derive_head,
     make_device,
     make_first,
@@ -56,7 +57,36 @@ def last(chain: Sequence[bytes]):  # type: ignore[no-untyped-def]
 
 
 def held(ours: Sequence[bytes], theirs: Sequence[bytes]) -> Sequence[bytes]:
-    return choose(ours, theirs, ROOT.public, VAULT)
+    known = Histories(ROOT.public, VAULT)
+    known.add(ours)
+    with suppress(VerificationFailed):
+        known.add(theirs)
+    return known.held()
+
+
+def test_what_holds_does_not_depend_on_the_order_in_which_histories_come() -> None:
+    """Three that each remove the next: two by two there is no winner, and every device comes to the same all the
+    same."""
+    before = grown("phone", "tablet")
+    circle = [("laptop", "phone"), ("phone", "tablet"), ("tablet", "laptop")]
+    chains = [[*before, then(before, by, remove=other)] for by, other in circle]
+    chains.append([*chains[1], then(chains[1], "phone", add="watch")])
+    winners = set()
+    for order in itertools.permutations(chains):
+        known = Histories(ROOT.public, VAULT)
+        for chain in order:
+            known.add(chain)
+        winners.add(derive_head(known.held()[-1]))
+        assert not known.add(chains[0])
+    assert winners == {derive_head(chains[2][-1])}
+
+
+def test_a_history_without_what_does_not_count() -> None:
+    before = grown("phone")
+    chain = [*before, then(before, "laptop", add="tablet")]
+    known = Histories(ROOT.public, VAULT)
+    known.add([*chain, then(chain, "phone", add="watch")])
+    assert known.held({derive_head(chain[-1])}) == before
 
 
 def test_the_first_statement_names_the_device() -> None:

@@ -314,25 +314,29 @@ class GrantStore:
             row[0] for row in self._store.rows("SELECT number FROM visit WHERE state = 'open' AND until <= ?", (now,))
         ]
 
-    def keep(self, number: bytes, document: bytes, content: bytes, replica: bytes, until: int, now: int) -> None:
+    def keep(self, item: VisitItem, content: bytes, replica: bytes, until: int, now: int) -> None:
         self._store.run(
-            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)", (number, document, content, replica, until, now)
+            "INSERT OR REPLACE INTO kept (number, document, content, replica, until, used, epoch, mailbox)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (item.number, item.document, content, replica, until, now, item.epoch, item.mailbox),
         )
 
     def rewrite_kept(self, number: bytes, document: bytes, replica: bytes) -> None:
         """What was written into a kept copy; how long it is kept stays as it was."""
         self._store.run("UPDATE kept SET replica = ? WHERE number = ? AND document = ?", (replica, number, document))
 
-    def kept(self, number: bytes, document: bytes, now: int) -> tuple[bytes, bytes] | None:
-        """(content, replica), unless its time is over or the clock shows less than when it was last used."""
+    def kept(self, number: bytes, document: bytes, now: int) -> tuple[bytes, bytes, int, bytes | None] | None:
+        """(content, replica, epoch, channel), unless its time is over or the clock shows less than when it was last
+        used. No channel in what an earlier version kept."""
         row = self._store.row(
-            "SELECT content, replica FROM kept WHERE number = ? AND document = ? AND until > ? AND used <= ?",
+            "SELECT content, replica, epoch, mailbox FROM kept"
+            " WHERE number = ? AND document = ? AND until > ? AND used <= ?",
             (number, document, now, now),
         )
         if row is None:
             return None
         self._store.run("UPDATE kept SET used = ? WHERE number = ? AND document = ?", (now, number, document))
-        return row[0], row[1]
+        return row[0], row[1], row[2], row[3]
 
     def kept_past(self, now: int) -> bool:
         return self._store.row("SELECT 1 FROM kept WHERE until <= ? LIMIT 1", (now,)) is not None

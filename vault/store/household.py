@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vault.operation import MAX_OPS, Together
+from vault.operation import MAX_OPS, Together, decode_operation
 from vault.store.connection import Store
+
+ACTS = ("roster", "turn", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class HouseholdStore:
             (mailbox, last),
         ):
             for number, kind, body in rows:
-                if first in ("roster", "turn"):
+                if first in ("roster", "turn") or (first and kind in ("roster", "turn")):
                     return found.operations(), last  # alone: who is not known yet is introduced by it
                 if first and (found.size + len(body) > limit or len(found) >= MAX_OPS):
                     return found.operations(), last
@@ -108,18 +110,23 @@ class HouseholdStore:
         """Mailboxes in which something is still to be told or to be read back."""
         return [row[0] for row in self._store.rows("SELECT DISTINCT mailbox FROM told")]
 
-    def own_act(self, mailbox: bytes) -> Told | None:
-        """The first change of the roster by this device that is not read back yet."""
-        row = self._store.row(
-            "SELECT id, kind, body FROM told WHERE mailbox = ? AND kind IN ('roster', 'turn') ORDER BY id LIMIT 1",
-            (mailbox,),
-        )
-        return Told(*row) if row else None
-
     def unseal(self, mailbox: bytes) -> None:
         """Envelopes that another device of the same name may have sent already: what they hold is told again."""
         self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
         self._store.run("UPDATE told SET sealed = 0 WHERE mailbox = ?", (mailbox,))
+
+    def retell_acts(self, mailbox: bytes, into: bytes) -> None:
+        """Of what was told in a mailbox that does not count: what it does to the roster, which late changes were
+        written again, and the end, are told again in another; everything else is told anew there."""
+        rows = self._store.rows("SELECT id, kind, body FROM told WHERE mailbox = ? ORDER BY id", (mailbox,))
+        for number, kind, body in rows:
+            if kind in ACTS or (kind == "changes" and decode_operation(kind, body)["again"]):
+                self._store.run("UPDATE told SET mailbox = ?, sealed = 0 WHERE id = ?", (into, number))
+        self.forget(mailbox)
+
+    def sealed_as(self, mailbox: bytes, seq: int) -> bool:
+        """Whether this own envelope was not read back before."""
+        return self._store.row("SELECT 1 FROM envelope WHERE mailbox = ? AND seq = ?", (mailbox, seq)) is not None
 
     def retell(self, mailbox: bytes, into: bytes) -> None:
         """What was told in a mailbox that is over and was not read back is told again in another."""
@@ -190,18 +197,28 @@ class HouseholdStore:
     def clean(self, name: str, key: str) -> None:
         self._store.run("DELETE FROM dirty WHERE name = ? AND key = ?", (name, key))
 
+    def soil(self, name: str, key: str) -> None:
+        self._store.run("INSERT OR IGNORE INTO dirty VALUES (?, ?)", (name, key))
+
     def is_dirty(self, name: str, key: str) -> bool:
         return self._store.row("SELECT 1 FROM dirty WHERE name = ? AND key = ?", (name, key)) is not None
 
     # Editions
 
     def editions(self, document: bytes) -> list[Edition]:
-        """In the order of their epochs."""
+        """In the order of their epochs. What has its place in a log that does not count is in no log."""
         rows = self._store.rows(
-            "SELECT hash, epoch, place, device, parent, heads FROM edition WHERE document = ? ORDER BY epoch",
+            "SELECT hash, epoch, coalesce((SELECT iif(p.lost, -1, (q.number + 1 << 56) + p.position) FROM placed AS p"
+            " JOIN path AS q ON q.log = p.log WHERE p.document = e.document AND p.hash = e.hash"
+            " AND p.position >> 12 < q.upto ORDER BY q.number LIMIT 1), place), device, parent, heads"
+            " FROM edition AS e WHERE document = ? ORDER BY epoch",
             (document,),
         )
-        return [Edition(row[0], row[1], row[2], row[3], row[4], _hashes(row[5])) for row in rows]
+        return [
+            Edition(row[0], row[1], row[2], row[3], row[4], _hashes(row[5]))
+            for row in rows
+            if row[1] >= 0 or row[2] is not None
+        ]
 
     def add_edition(
         self,
@@ -220,32 +237,34 @@ class HouseholdStore:
             (document, edition, epoch, place, device, parent, b"".join(heads)),
         )
 
-    def pass_over(self, document: bytes, edition: bytes, device: bytes) -> None:
+    def pass_over(self, document: bytes, edition: bytes, device: bytes, log: bytes) -> None:
         """Another device's edition that lost against one before it: what belongs to it is known by its hash alone."""
-        self.add_edition(document, edition, -1, -1, device)
+        self.add_edition(document, edition, -1, None, device)
+        self.place_edition(document, edition, log, lost=True)
 
-    def place_edition(self, document: bytes, edition: bytes, log: bytes) -> None:
-        """The edition is the one that holds, from its place in this log on."""
+    def place_edition(self, document: bytes, edition: bytes, log: bytes, *, lost: bool = False) -> None:
+        """The edition stands in the log, after what was read of it: it is the one that holds, or lost."""
         self._store.run(
-            "UPDATE edition SET place = (SELECT coalesce(max(place), 0) + 1 FROM edition WHERE document = ?), log = ?"
-            " WHERE document = ? AND hash = ? AND place IS NULL",
-            (document, log, document, edition),
+            "INSERT OR IGNORE INTO placed SELECT ?1, ?2, ?3, (count + 1 << 12) + (SELECT count(*) FROM placed"
+            " WHERE document = ?1 AND log = ?3), ?4 FROM mailbox WHERE address = ?3",
+            (document, edition, log, int(lost)),
         )
 
-    def take_out(self, epoch: int, device: bytes) -> None:
-        """Logs of the vault later than its epoch `epoch` do not count: what was placed there is in no log yet, and it
-        is this device that tells it."""
-        self._store.run(
-            "UPDATE edition SET place = NULL, log = NULL, device = ? WHERE place > 0 AND log IN"
-            " (SELECT address FROM mailbox WHERE kind = 'vault' AND epoch > ?)",
-            (device, epoch),
+    def take_over_unplaced(self, document: bytes, editions: Iterable[bytes], device: bytes) -> None:
+        """Editions that have their place in no log that counts: it is this device that tells them now."""
+        self._store.run_many(
+            "UPDATE edition SET device = ? WHERE document = ? AND hash = ?",
+            ((device, document, edition) for edition in editions),
         )
 
-    def lose_edition(self, document: bytes, edition: bytes, epoch: int) -> None:
+    def forget_edition(self, document: bytes, edition: bytes) -> None:
+        """It is taken as if it were new."""
+        self._store.run("DELETE FROM edition WHERE document = ? AND hash = ?", (document, edition))
+
+    def lose_edition(self, document: bytes, edition: bytes, epoch: int, log: bytes) -> None:
         """Another one came before it in the log."""
-        self._store.run(
-            "UPDATE edition SET place = -1, epoch = ? WHERE document = ? AND hash = ?", (epoch, document, edition)
-        )
+        self._store.run("UPDATE edition SET epoch = ? WHERE document = ? AND hash = ?", (epoch, document, edition))
+        self.place_edition(document, edition, log, lost=True)
 
     def put_teller(self, changes: Iterable[bytes], device: bytes) -> None:
         self._store.run_many("INSERT OR IGNORE INTO teller VALUES (?, ?)", ((change, device) for change in changes))
