@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -17,6 +18,7 @@ from vault.record import sha256_of
 from vault.store import documents, searching, timeline, words
 from vault.store.connection import Store, schema_files
 from vault.store.grants import GrantStore
+from vault.store.rows import Rows
 
 KEY = bytes(range(32))
 
@@ -189,6 +191,34 @@ def test_grants_of_an_earlier_version_are_kept_and_owed_a_renewal(
     new.run("UPDATE visit_item SET masked = x'00' WHERE number = x'cc'")
     assert new.rows("SELECT name, key FROM dirty") == [("visit", "cc")]
     new.close()
+
+
+def test_a_grant_received_is_wiped_by_its_end_and_by_nothing_else(store: Store) -> None:
+    """Another device that has it in the form of an earlier version, or in an earlier epoch, takes nothing away."""
+    rows, number = Rows(store), b"\x0c" * 32
+    item = {"document": bytes(16), "epoch": 4, "edition": bytes(32), "tag": bytes(16), "mailbox": bytes(32)}
+    key = {"masked": bytes(32), "label": b"label"}
+    held: dict[str, Any] = {
+        "issuer_sign": bytes(32), "issuer_box": bytes(32), "patient": "Martin Léa", "right": "read", "purpose": "",
+        "not_before": 0, "until": 9, "offline": 0, "relay": "https://relay.example", "relay_key": bytes(32),
+        "grant_hash": bytes(32), "half": bytes(32), "reader": bytes(32), "state": "open", "received": 1,
+        "items": [item | key],
+    }  # fmt: skip
+    assert rows.write("visit", number.hex(), held, shadowed=False)
+    for other in (
+        item | {"masked": None, "label": None},
+        item | {"masked": None, "label": None, "epoch": 5},
+        item | key | {"epoch": 3, "masked": b"\1" * 32},
+    ):
+        rows.write("visit", number.hex(), held | {"items": [other]}, shadowed=False)
+        (kept,) = GrantStore(store).visit_items(number)
+        assert (kept.epoch, kept.masked, kept.label) == (4, bytes(32), b"label")
+    rows.write("visit", number.hex(), held | {"items": [item | key | {"epoch": 6}]}, shadowed=False)
+    assert GrantStore(store).visit_items(number)[0].epoch == 6
+    over = held | {"state": "ended", "half": None, "reader": None, "items": [item | {"masked": None, "label": None}]}
+    rows.write("visit", number.hex(), over, shadowed=False)
+    (kept,) = GrantStore(store).visit_items(number)
+    assert (kept.masked, kept.label) == (None, None)
 
 
 # --- words
