@@ -230,8 +230,9 @@ class _Intake:
         for read, warnings in decided:
             if read.part.get("study"):
                 # The file is read again when its study is stored: no image waits in memory.
+                whole_file = read.document.attachments[0].sha256 if found.format == "dicom" else ""
                 for digest, data in read.files.items():
-                    self._objects[digest] = found.path if found.format == "dicom" else data
+                    self._objects[digest] = found.path if digest == whole_file else data
                 self._images.append((found.path.name, replace(read, files={}, warnings=(*read.warnings, *warnings))))
             else:
                 for item in read.document.attachments:

@@ -145,3 +145,51 @@ def test_an_image_that_changed_while_it_was_read_is_left_out(
     report = import_files(vault, [path])
     assert report.skipped and not report.documents and vault.count() == 0
     assert not list((vault.path / "attachments").iterdir())
+
+
+def concept(meaning: str) -> list[Dataset]:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99X", meaning
+    return [code]
+
+
+def changed(**fields: object) -> bytes:
+    """An object of the study with other content than pixels."""
+    made = pydicom.dcmread(io.BytesIO(image(9, series="9")))
+    del made.PixelData, made.Rows, made.Columns
+    for name, value in fields.items():
+        setattr(made, name, value)
+    packed = io.BytesIO()
+    pydicom.dcmwrite(packed, made, enforce_file_format=True)
+    return packed.getvalue()
+
+
+def test_a_structured_report_is_found_by_its_words(vault: Vault, folder: Path) -> None:
+    size, text, outer = Dataset(), Dataset(), Dataset()
+    measured = Dataset()
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = "12.5", concept("millimetre")
+    measured.MeasurementUnitsCodeSequence[0].CodeValue = "mm"
+    size.ValueType, size.ConceptNameCodeSequence, size.MeasuredValueSequence = "NUM", concept("Diamètre"), [measured]
+    text.ValueType, text.ConceptNameCodeSequence, text.TextValue = "TEXT", concept("Conclusion"), "Nodule stable"
+    outer.ValueType, outer.ConceptNameCodeSequence, outer.ContentSequence = "CONTAINER", concept("Résultats"), [size]
+    report = changed(Modality="SR", ValueType="CONTAINER", ContentSequence=[outer, text])
+    (folder / "sr.dcm").write_bytes(report)
+    (document,) = import_files(vault, [folder]).documents
+    assert "Résultats\nDiamètre: 12.5 mm\nConclusion: Nodule stable" in vault.read(document.id).text
+    assert vault.search("nodule")
+
+
+def test_a_report_enclosed_in_a_study_is_a_file_beside_the_images(vault: Vault, folder: Path) -> None:
+    pdf = (Path(__file__).parent.parent / "fixtures/pdf_own/CR_bio.pdf").read_bytes()
+    padded = pdf + b"\0" * (len(pdf) % 2)
+    enclosed = changed(EncapsulatedDocument=padded, EncapsulatedDocumentLength=len(pdf), DocumentTitle="Compte rendu",
+                       MIMETypeOfEncapsulatedDocument="application/pdf")  # fmt: skip
+    (folder / "a.dcm").write_bytes(image(1))
+    (folder / "b.dcm").write_bytes(enclosed)
+    (document,) = import_files(vault, [folder]).documents
+    kept = {item.name: item for item in document.attachments}
+    assert kept.keys() == {"a.dcm", "b.dcm", "Compte rendu.pdf"}
+    assert b"".join(vault.attachment(document.id, kept["Compte rendu.pdf"].sha256)) == pdf
+    assert b"".join(vault.attachment(document.id, kept["b.dcm"].sha256)) == enclosed
+    assert "globine" in vault.read(document.id).text
+    assert not import_files(vault, [folder]).documents

@@ -85,7 +85,8 @@ def test_any_other_large_zip_is_read_whole(vault: Vault, tmp_path: Path) -> None
     path = tmp_path / "folder.zip"
     with zipfile.ZipFile(path, "w") as packed:
         packed.write(PDF, "2024-01-02_Bilan.pdf")
-    assert [item.title for item in import_files(vault, [path]).documents] == ["CR biologie"]
+    (made,) = import_files(vault, [path]).documents
+    assert (made.title, made.date) == ("Bilan", "2024-01-02")
 
 
 # --- the export of a vault

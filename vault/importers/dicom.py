@@ -9,10 +9,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vault.document import Document, Read, Subject
 from vault.errors import InputRefused
+from vault.importers import dicom_report
 from vault.importers.dates import from_dicom
 from vault.importers.reading import Builder, author_name, clean, sha256
 
@@ -61,9 +62,15 @@ def _read(header: Dataset, data: bytes, name: str) -> Read:
     out.attach(data, MEDIA_TYPE, name or "image.dcm")
     _check_claims(header, data, out)
     shown = {key: _text(header, key) for key in _SHOWN}
-    title = (
-        shown["StudyDescription"] or shown["SeriesDescription"] or " ".join(filter(None, ("DICOM", shown["Modality"])))
+    named = (
+        shown["StudyDescription"],
+        shown["SeriesDescription"],
+        _text(header, "DocumentTitle"),
+        _report_name(header),
     )
+    title = next(filter(None, named), " ".join(filter(None, ("DICOM", shown["Modality"]))))
+    enclosed = dicom_report.attach_enclosed(header, out, _text)
+    words = (*filter(None, shown.values()), *dicom_report.lines_of(header, _text, _items), enclosed)
     performer = _person(_text(header, "PerformingPhysicianName") or _text(header, "ReferringPhysicianName"))
     dates = (
         ("StudyDate", "StudyTime"),
@@ -80,7 +87,7 @@ def _read(header: Dataset, data: bytes, name: str) -> Read:
                    if (date := from_dicom(_text(header, day), _text(header, time) if time else "", offset))), ""),
         author=author_name(performer, shown["InstitutionName"]),
         source_id=f"dicom:{unique}" if unique else f"sha256:{sha256(data)}",
-        text="\n".join(value for value in shown.values() if value),
+        text="\n".join(filter(None, words)),
     )  # fmt: skip
     part = {
         "study": _text(header, "StudyInstanceUID"),
@@ -195,7 +202,7 @@ def _person(value: str) -> str:
     )
 
 
-def _text(header: Dataset, keyword: str) -> str:
+def _text(header: Any, keyword: str) -> str:
     """A value as text, "" when it is missing or damaged: values are decoded when they are asked for."""
     try:
         value = header.get(keyword, "") if header is not None else ""
@@ -203,6 +210,19 @@ def _text(header: Dataset, keyword: str) -> str:
     except _damaged():
         return ""
     return clean(value, 1_000)
+
+
+def _items(header: Any, keyword: str) -> list[Any]:
+    """The items of a sequence, none when it is missing or damaged."""
+    try:
+        value = header.get(keyword) if header is not None else None
+        return list(value) if value is not None and not isinstance(value, str | bytes) else []
+    except _damaged():
+        return []
+
+
+def _report_name(header: Dataset) -> str:
+    return _text(next(iter(_items(header, "ConceptNameCodeSequence")), None), "CodeMeaning")
 
 
 def _number(header: Dataset, keyword: str) -> int:

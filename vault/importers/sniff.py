@@ -25,11 +25,13 @@ _HEAD = 8192
 def format_of(data: bytes, name: str = "") -> str:
     """One of cda, fhir-json, fhir-xml, pdf, zip, hl7v2, dicom, apple, or other; "picture:TYPE" for pictures."""
     head = data[:_HEAD]
-    if head[:1024].find(b"%PDF-") != -1:
-        return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
-    if head[128:132] == b"DICM" or _bare_dicom(head, name):
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head[:1024].find(b"%PDF-") != -1:  # after what may hold one as it is
+        return "pdf"
+    if _bare_dicom(head, name):
         return "dicom"
     for magic, media_type in _PICTURES:
         if head.startswith(magic) and (magic != b"BM" or len(data) > 54):
