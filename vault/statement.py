@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vault.encoding import Shape, blob, decode, text
-from vault.errors import CannotOpen, Malformed, SuiteRefused
+from vault.errors import CannotOpen, Malformed, SuiteRefused, TooLarge
 from vault.hybrid import open_hybrid, seal_hybrid
 from vault.primitives import (
     HYBRID,
@@ -64,8 +64,7 @@ def sign_body(kind: str, shape: Shape, body: bytes, key: SigningKey) -> bytes:
 def read_statement(kind: str, shape: Shape, data: bytes) -> Statement:
     """The fields, unverified: call `.by(key)` next. Malformed or TooLarge when it is not such a statement."""
     outer = _outer(shape).decode(data)
-    if outer["type"] != kind:
-        raise Malformed(f"a {outer['type']!r} statement where a {kind} statement belongs")
+    _need_type(kind, outer)
     return Statement(kind, shape.decode(outer["body"]), outer["body"], outer["sig"])
 
 
@@ -112,12 +111,23 @@ def _suite_of(statement: bytes) -> object:
 def read_by_suite(kind: str, shapes: Mapping[int, Shape], data: bytes) -> Statement:
     """The same as `read_statement` where the map of a body depends on its suite; SuiteRefused for any other suite."""
     largest = max(shapes.values(), key=lambda shape: shape.limit)
-    body = decode(_outer(largest).decode(data)["body"], limit=largest.limit)
+    outer = _outer(largest).decode(data)
+    body = decode(outer["body"], limit=largest.limit)
     suite = body.get("suite") if isinstance(body, dict) else None
     if isinstance(suite, bool) or not isinstance(suite, int):
         raise Malformed(f"a {kind} names its suite")
     need_suite(suite, known=tuple(shapes))
-    return read_statement(kind, shapes[suite], data)
+    shape = shapes[suite]
+    if max(len(data) - OVERHEAD, len(outer["body"])) > shape.limit:
+        raise TooLarge(f"a {kind} of {len(data)} bytes, at most {shape.limit + OVERHEAD}")
+    _need_type(kind, outer)
+    shape.check(body)
+    return Statement(kind, body, outer["body"], outer["sig"])
+
+
+def _need_type(kind: str, outer: Mapping[str, Any]) -> None:
+    if outer["type"] != kind:
+        raise Malformed(f"a {outer['type']!r} statement where a {kind} statement belongs")
 
 
 def type_of(data: bytes, limit: int) -> str:

@@ -109,7 +109,7 @@ def _seal_one(items: list[Item], keys: list[bytes], labels: list[bytes]) -> tupl
 
 def _grants(documents: int, people: int, rounds: int) -> list[Row]:
     items, keys = _items(documents), [make_key() for _ in range(documents)]
-    plain, aad, grant_hash, number = bytes(60), bytes(92), bytes(32), bytes(16)
+    plain, aad, grant_hash, number = encode({"kind": KIND, "title": TITLE}), bytes(92), bytes(32), bytes(16)
     sealed, tags = _seal_one(items, keys, _labels(items, keys))
 
     def sealing() -> None:
@@ -149,7 +149,7 @@ def _grants(documents: int, people: int, rounds: int) -> list[Row]:
             verify(HOLDER.sign.public, "grant", inner["body"], inner["sig"])
         for tag, (key, box) in zip(tags, boxes, strict=True):
             derive_key(S1, "elpis-grant-key", halves[tag] + grant_hash + tag)
-            open_box(key, "elpis-wrap", box, aad)
+            decode(open_box(key, "elpis-wrap", box, aad), limit=2048)
             derive_key(S1, READ, halves[tag] + tag)
             derive_key(S1, APPEND, halves[tag] + tag)
 
