@@ -102,3 +102,19 @@ def test_a_treatment_whose_product_is_in_another_file_is_still_one() -> None:
     """Bulk data keep medicines apart from who takes them."""
     entry = one(resourceType="MedicationRequest", medicationReference={"reference": "Medication/7"}, status="active")
     assert (entry.text("label"), entry.negated) == ("Medication/7", False)
+
+
+def test_a_document_whose_content_is_elsewhere_has_its_own_header() -> None:
+    label = [{"coding": [{"code": "R"}]}]
+    pointed = {"attachment": {"contentType": "application/pdf", "url": "https://example.org/1", "title": "Lettre"}}
+    document = single(
+        resourceType="DocumentReference", type={"coding": [{"system": "http://loinc.org", "code": "11488-4"}]},
+        date="2024-05-06T07:08:09Z", securityLabel=label, author=[{"display": "Dr FICTIVE"}], content=[pointed],
+    )  # fmt: skip
+    assert (document.title, document.type_code, document.date) == ("Lettre", "11488-4", "2024-05-06T07:08:09Z")
+    assert (document.author, document.confidentiality) == ("Dr FICTIVE", "R")
+
+
+def test_a_binary_alone_is_its_file() -> None:
+    (read,) = read_file(b'{"resourceType": "Binary", "contentType": "text/plain", "data": "Ym9uam91cg=="}', "mot.json")
+    assert (read.document.title, read.document.text, read.warnings) == ("mot", "bonjour", ())

@@ -254,24 +254,27 @@ def _single(resource: Resource, data: bytes, name: str, media_type: str, warning
         if inner.get("resourceType") == "Patient":
             parts.resolver.put(inner)
     subject = subject_of_patient(resource) if resource["resourceType"] == "Patient" else subject_of(resource, parts)
-    made = document_of(resource, parts.resolver)
+    made = document_of(resource, parts.resolver, elsewhere=True)
     out, document = made if made is not None else (Builder(), Document())
     for warning in parts.warnings:
         out.warn(warning)
     out.attach(data, media_type, name)
     _add_entries(parts, out, {})
-    if resource["resourceType"] in _FRAME and not out.entries:
+    if resource["resourceType"] in _FRAME and not out.entries and made is None:
         out.not_understood(clean(resource["resourceType"], 60))
     entry = out.entries[0][1] if len(out.entries) == 1 and len(parts.resources) == 1 else {}
     type_code = document.type_code or (type_code_of(resource.get("code")) if "conclusion" in resource else "")
     document = Document(
-        title=document.title or str(entry.get("label", "")) or title_of(resource) or stem_of(name),
+        title=document.title
+        or str(entry.get("label", ""))
+        or (title_of(resource) if made is None else "")
+        or stem_of(name),
         type_code=type_code,
         class_code=document.class_code or class_of_type(type_code),
         date=document.date or str(entry.get("start", "")) or latest_date([resource]),
         author=document.author or str(entry.get("author", "")),
-        confidentiality=confidentiality_of(resource),
-        language=text_of(resource.get("language")),
+        confidentiality=document.confidentiality if document.confidentiality != "N" else confidentiality_of(resource),
+        language=document.language or text_of(resource.get("language")),
         source_id=resource_id(resource) or f"sha256:{sha256(data)}",
         text="\n".join(filter(None, (document.text, *(_reports([resource]) or [narrative(resource.get("text"))])))),
     )

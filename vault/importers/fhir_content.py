@@ -44,14 +44,17 @@ def content_reads(resource: Resource, resolver: Resolver, out: Builder) -> Itera
             yield media_type, data, title if "." in title else (title or "document") + _SUFFIX.get(media_type, "")
 
 
-def document_of(resource: Resource, resolver: Resolver) -> tuple[Builder, Document] | None:
-    """Header and files of a resource with content, None when it carries none. `source_id` may be empty."""
+def document_of(resource: Resource, resolver: Resolver, *, elsewhere: bool = False) -> tuple[Builder, Document] | None:
+    """Header and files of a resource with content, None when it carries none. `source_id` may be empty.
+
+    `elsewhere`: also the header of a document whose content is not here.
+    """
     out = Builder()
     texts: list[str] = []
     for media_type, data, name in content_reads(resource, resolver, out):
         out.attach(data, media_type, name)
         texts.append(_text_of_file(media_type, data, out))
-    if not out.attachments:
+    if not out.attachments and not (elsewhere and resource.get("resourceType") == "DocumentReference"):
         return None
     code = _loinc(resource.get("type") or resource.get("code"))
     category = [coding for concept in items(resource.get("category")) for coding in items(concept.get("coding"))]
