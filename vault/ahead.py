@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 MOST = 64  # files that wait
-FEW, WORTH = 16, 1 << 20  # files, or their bytes, that are worth a transaction
+FEW, WORTH = 16, 8 << 20  # files, or their bytes, that are worth a transaction
 PATIENCE = 0.25  # seconds that the first of them waits for the others
 WEIGHT = 64 << 20  # their bytes; one larger file waits alone
 

@@ -7,8 +7,7 @@ rewrites one slot and re-encrypts nothing. Normative: spec/keyslots.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PASSPHRASE, KIT = "passphrase", "kit"
 LABEL = {PASSPHRASE: "elpis-slot-pass", KIT: "elpis-slot-kit"}
 MAX_SLOTS = 8
-SYNCS = 4  # files that are made durable at a time
 LIMIT = 8192
 
 _SLOT = {
@@ -212,27 +210,6 @@ def write_whole(path: Path, data: bytes) -> None:
 def sync_folder(folder: Path) -> None:
     """A rename is durable once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_files(files: Sequence[Path], folder: Path) -> None:
-    """Files that were renamed into their folder are durable once they and the folder are."""
-    if not files:
-        return
-    if len(files) == 1:
-        _sync_file(files[0])
-    else:
-        # A disk takes several at once: to wait for each before the next takes four times as long.
-        with ThreadPoolExecutor(SYNCS) as threads:
-            list(threads.map(_sync_file, files))
-    sync_folder(folder)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

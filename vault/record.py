@@ -22,8 +22,9 @@ from vault.document import (
     Entry,
     Value,
 )
+from vault.durable import Written, sync_file
 from vault.errors import InputRefused, NotFound, StorageFailed
-from vault.keys import VaultKey, sync_files
+from vault.keys import VaultKey, sync_folder
 from vault.primitives import hash32, make_id, make_key
 from vault.shape import check_attachments, check_state, to_document, to_state
 from vault.store.documents import Documents
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 NO_FILES: Files = {}
 TELLING = "telling"  # the setting that names the vault's channel; there is none while the vault has one device
-Written = list[Path]
 BATCH = 500  # documents in one transaction of a bulk insert
 AMENDABLE = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "text")
 
@@ -91,16 +91,20 @@ class Record:
     @contextmanager
     def batch(self) -> Iterator[Batch]:
         """Many documents in one transaction and one sync of the disk: all of them, or none."""
-        written: Written = []
+        written = Written(self.path / "attachments")
         try:
             with self.store.transaction():
-                with self.documents.index.together():
-                    yield Batch(self, written)
-                with _disk():
-                    sync_files(written, self.path / "attachments")
-        except BaseException:
-            _unlink(written)
-            raise
+                # The files go only when nothing names them for certain: once the commit has begun, they stay.
+                try:
+                    with self.documents.index.together():
+                        yield Batch(self, written)
+                    with _disk():
+                        written.sync()
+                except BaseException:
+                    written.take_back()
+                    raise
+        finally:
+            written.close()
 
     def add_entry(self, document_id: str, kind: str, fields: Mapping[str, Value]) -> str:
         """A new fact in a document or section; its id."""
@@ -146,7 +150,8 @@ class Record:
         """Keeps a file with a document, sealed under a key of its own."""
         fields, written = self._seal(source, name=name, media_type=media_type, progress=progress)
         with _disk():
-            sync_files([written], written.parent)
+            sync_file(written)
+            sync_folder(written.parent)
         sha256 = str(fields.pop("sha256"))
         attachment = Attachment(sha256, media_type, int(str(fields["size"])), name)
         with self.store.transaction():
@@ -244,7 +249,7 @@ class Record:
 
     def remove(self, document_ids: Sequence[str]) -> None:
         """Takes documents out for good, their files too. InputRefused for one that others, or other devices, have."""
-        files: Written = []
+        files: list[Path] = []
         with self.store.wiping():
             for document_id in document_ids:
                 self._need_own(document_id)
@@ -306,7 +311,7 @@ class Record:
         fields, path = self._seal(
             source, name=attachment.name, media_type=attachment.media_type, progress=progress, sha256=known
         )
-        written.append(path)
+        written.add(path)
         if fields.pop("sha256") != attachment.sha256:
             raise InputRefused("a file is not the one that its attachment names")
         return fields
@@ -392,8 +397,7 @@ class Batch:
             with self._record.documents.index.part():
                 yield
         except BaseException:
-            _unlink(self._written[before:])
-            del self._written[before:]
+            self._written.take_back(before)
             raise
 
 

@@ -17,6 +17,7 @@ import pytest
 from tests.faults import every_fault
 from vault import RecoveryKit, Vault, attachment, keys, primitives
 from vault.attachment import CHUNK, WORTH_THREADS, hash_seal, open_file, seal_file
+from vault.durable import Written
 from vault.errors import (
     BadKey,
     CannotOpen,
@@ -157,9 +158,31 @@ def test_files_are_durable_or_the_disk_is_heard(tmp_path: Path, count: int) -> N
     def judge(failure: BaseException | None, what: str) -> None:
         assert isinstance(failure, OSError) if what else failure is None
 
-    failed = every_fault(lambda: keys.sync_files(files, tmp_path), judge)
+    def synced(folder: Path, files: list[Path]) -> None:
+        written = Written(folder)
+        try:
+            for file in files:
+                written.add(file)
+            written.sync()
+        finally:
+            written.close()
+
+    failed = every_fault(lambda: synced(tmp_path, files), judge)
     assert set(failed) == {"open", "fsync"} and sum(failed.values()) == 4 * (count + 1)
-    keys.sync_files([], tmp_path / "nowhere")
+    synced(tmp_path / "nowhere", [])
+
+
+def test_a_file_that_is_taken_back_is_gone_and_its_sync_is_forgotten(tmp_path: Path) -> None:
+    files = [tmp_path / str(number) for number in range(4)]
+    written = Written(tmp_path)
+    for file in files[:3]:
+        file.write_bytes(b"sealed")
+    for file in files:  # the last one was never written: its sync fails
+        written.add(file)
+    written.take_back(2)
+    written.sync()
+    written.close()
+    assert [file.exists() for file in files] == [True, True, False, False] and len(written) == 2
 
 
 def test_a_secret_is_the_old_one_when_the_database_has_no_room(vault: Vault) -> None:
