@@ -117,7 +117,7 @@ class Host:
     def _side(self, fresh: BoxKey, nonce: bytes) -> Side:
         keyring, vault = self._vault.keyring, self._vault
         sign, box = SigningKey.from_seed(keyring.need("device-sign")), BoxKey.from_secret(keyring.need("device-box"))
-        return Side("old", vault.vault_id, sign, box, vault.devices.name(vault.device_id), fresh, nonce)
+        return Side("old", vault.vault_id, sign, box, "", fresh, nonce)  # its name comes with the snapshot, sealed
 
     def _remember(self, meeting: Meeting) -> None:
         kept = {
@@ -125,7 +125,6 @@ class Host:
             "owner": meeting.owner.hex(),
             "fresh": meeting.side.fresh.secret.hex(),
             "nonce": meeting.side.nonce.hex(),
-            "name": meeting.side.name,
             "begun": meeting.begun,
         }
         self._vault.keyring.put(PENDING, json.dumps(kept).encode())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import sys
 from typing import TYPE_CHECKING
 
 from tui import asking, render, shapes
 from tui.asking import UsageError
 from tui.language import _
+from tui.machine import machine_name
 from tui.session import Session, Verb
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _add(session: Session) -> int:
         if session.args.confirm:
             return _admit(session, host, session.args.confirm)
         if not vault.devices.name(vault.device_id):
-            vault.devices.set_name(socket.gethostname())
+            vault.devices.set_name(machine_name())
         code = host.begin(secret=session.args.secret)
         _show_code(session, code.print())
         number = host.number(wait=session.args.wait)
@@ -87,7 +87,7 @@ def _join(session: Session) -> int:
     if (session.path / "keyslots").exists():
         raise VaultExists(str(session.path))
     passphrase = session.passphrase(new=True)
-    guest = Guest(session.args.code, session.args.name or socket.gethostname())
+    guest = Guest(session.args.code, session.args.name or machine_name())
     number = guest.number(wait=session.args.wait)
     if guest.must_compare:
         _compare(session, number)

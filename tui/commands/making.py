@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tui import asking, files
 from tui.asking import UsageError
 from tui.language import _, language
+from tui.machine import machine_name
 from tui.session import Session, Verb
 from tui.sheets import fill_sheet, sheet_text
 
@@ -60,6 +61,7 @@ def _init(session: Session) -> int:
             sensitive=args.sensitive,
         )
         made = True
+        vault.devices.set_name(machine_name())
         if args.ins:
             vault.set_ins(args.ins)
     finally:

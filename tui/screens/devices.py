@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -15,6 +14,7 @@ from textual.binding import Binding, BindingType
 from tui.details import translated
 from tui.files import write_private
 from tui.language import _
+from tui.machine import machine_name
 from tui.messages import Changed
 from tui.render import clean, fit, instant, retirement
 from tui.screens.base import Dialog, HouseScreen, in_thread
@@ -133,7 +133,7 @@ async def add_device(screen: HouseScreen[Any]) -> None:
 
     vault, exchange = screen.house.opened, screen.house.need_watcher().exchange
     if not vault.devices.name(vault.device_id):
-        await in_thread(lambda: vault.devices.set_name(socket.gethostname()))
+        await in_thread(lambda: vault.devices.set_name(machine_name()))
     host = Host(vault, exchange)
     code = await in_thread(host.begin)
     if not await screen.app.push_screen_wait(ShowCode(host, code.print())):
@@ -248,7 +248,7 @@ class AskCode(Form[tuple[str, str]]):
     def body(self) -> ComposeResult:
         yield Plain(_("On your other device press E, then N: it shows a code."), classes="below")
         yield Field(_("Code"), id="code", hint="elpis-device:…")
-        yield Field(_("Name of this device"), id="name", value=socket.gethostname())
+        yield Field(_("Name of this device"), id="name", value=machine_name())
 
     def action_submit(self) -> None:
         if not self.value("code"):

@@ -16,6 +16,7 @@ from textual.widgets import Input
 from tui.dates import read_date
 from tui.files import write_private
 from tui.language import LANGUAGES, _, language, set_language
+from tui.machine import machine_name
 from tui.render import fit
 from tui.render import role as role_words
 from tui.screens.base import Dialog, HouseScreen, in_thread
@@ -126,6 +127,7 @@ class FirstRun(HouseScreen[Vault]):
         if vault is None:
             self._conduct()
             return
+        await in_thread(lambda: vault.devices.set_name(machine_name()))
         await self._hand_over(kit)
         if not self._role:
             question = _("Files that you have already (letters, results, exports) can be read into the vault now.")
