@@ -110,9 +110,11 @@ def test_a_document_whose_content_is_elsewhere_has_its_own_header() -> None:
     document = single(
         resourceType="DocumentReference", type={"coding": [{"system": "http://loinc.org", "code": "11488-4"}]},
         date="2024-05-06T07:08:09Z", securityLabel=label, author=[{"display": "Dr FICTIVE"}], content=[pointed],
+        text={"div": "<div>Bonjour</div>"},
     )  # fmt: skip
     assert (document.title, document.type_code, document.date) == ("Lettre", "11488-4", "2024-05-06T07:08:09Z")
     assert (document.author, document.confidentiality) == ("Dr FICTIVE", "R")
+    assert document.text.strip() == "Bonjour"
 
 
 def test_a_binary_alone_is_its_file() -> None:

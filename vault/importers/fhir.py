@@ -276,6 +276,6 @@ def _single(resource: Resource, data: bytes, name: str, media_type: str, warning
         confidentiality=document.confidentiality if document.confidentiality != "N" else confidentiality_of(resource),
         language=document.language or text_of(resource.get("language")),
         source_id=resource_id(resource) or f"sha256:{sha256(data)}",
-        text="\n".join(filter(None, (document.text, *(_reports([resource]) or [narrative(resource.get("text"))])))),
+        text=document.text.strip() or "\n".join(_reports([resource]) or [narrative(resource.get("text"))]),
     )
     return [out.finish(document, subject)]
