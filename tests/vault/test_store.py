@@ -156,8 +156,9 @@ def test_every_earlier_schema_is_upgraded_with_its_data(tmp_path: Path, monkeypa
             before.close()
 
 
+@pytest.mark.parametrize(("waits_for", "anew"), [("", []), ("aa", [(b"1",)]), ("bb", [])])
 def test_grants_of_an_earlier_version_are_kept_and_owed_a_renewal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str, anew: list[tuple[bytes]]
 ) -> None:
     """What opened them is gone; the grants, who told whom and what is left to be done are not."""
     files, before = schema_files(), 10
@@ -180,11 +181,17 @@ def test_grants_of_an_earlier_version_are_kept_and_owed_a_renewal(
             f"VALUES ({', '.join(['x' + chr(39) + 'cc' + chr(39)] * 10)}, 'edit', 0, 9, 0, 1)"
         )
         old.run("INSERT INTO visit_item VALUES (x'cc', x'dd', 4, x'01', x'02', x'03', x'77726170', 7)")
+        if waits_for:
+            old.run(
+                "INSERT INTO outbox (relay, verb, address, arguments, belongs)"
+                f" VALUES ('', 'append', x'00', x'a0', x'{waits_for}')"
+            )
         old.run("DELETE FROM dirty")
         old.close()
     new = Store.open(tmp_path / "v.db", KEY)
     (item,) = GrantStore(new).visit_items(b"\xcc")
     assert (item.document, item.epoch, item.masked, item.label, item.opened) == (b"\xdd", 4, None, None, 7)
+    assert new.rows("SELECT value FROM meta WHERE key = 'anew'") == anew
     assert new.rows("SELECT document, lost FROM owed") == [(b"\xaa" * 16, 1)]
     assert new.rows("SELECT name, key FROM dirty") == [("visit", "cc")]
     new.run("DELETE FROM dirty")

@@ -248,6 +248,21 @@ def test_a_grant_of_an_earlier_version_says_so_and_a_renewal_opens_it(parties: P
     assert vault.visiting.grants()[0].id == grant_id
 
 
+def test_a_grant_that_waited_through_an_upgrade_is_given_anew(parties: Parties) -> None:
+    """It was sealed in the earlier form, which nobody takes any more: what arrives is another one, and one alone."""
+    _, exchange, doctor = parties.professional()
+    letter = parties.letter()
+    parties.holder.sharing.grant(doctor, [letter], right="read", purpose="", seconds=60)
+    parties.holder.store.run("UPDATE outbox SET payload = x'00' WHERE verb = 'append' AND belongs IS NOT NULL")
+    parties.holder.store.run("INSERT INTO owed SELECT document, 1 FROM given_item")
+    parties.holder.set_meta("anew", "1")
+    parties.exchange.sync()
+    told = [event.kind for event in exchange.sync().events]
+    assert told == ["grant-received", "renewed"], "the next epoch began when the former one ended"
+    assert exchange.open(letter).document.title == "Lettre"
+    assert sorted(grant.state for grant in parties.holder.sharing.grants()) == ["active", "revoked"]
+
+
 @pytest.mark.parametrize("right", ["read", "edit"])
 def test_tokens_are_known_to_whoever_opened_and_registered_for_whom_they_are(parties: Parties, right: str) -> None:
     """What an opening derives is what the relay was told; a reader could derive a token to append, and it is none."""
