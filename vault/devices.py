@@ -235,8 +235,8 @@ class Devices:
             self._do_again()
         for document, lost in self._journal.owed():
             with self._store.transaction():
-                self._vault.sharing.reconcile(document.hex(), lost=lost)
-                self._journal.paid(document)
+                if self._vault.sharing.reconcile(document.hex(), lost=lost):
+                    self._journal.paid(document)
         if self._vault.meta(ANEW):
             self._vault.sharing.give_anew()
             self._vault.set_meta(ANEW, "")

@@ -371,7 +371,8 @@ class Hearing:
             self._journal.written_again(bytes.fromhex(document_id), [made.hash for made in changes(before)])
             mine = []
             for change in after:
-                device = self._journal.teller(change.hash) or starter  # a grantee's: who started the edition
+                # A grantee's: who started the edition.
+                device = self._now_called(self._journal.teller(change.hash) or starter)
                 if device == self._vault.device_id:
                     mine.append(change)
                 else:
@@ -458,7 +459,7 @@ class Hearing:
         duty = self._telling.duty(document_id)
         ours = []
         for item, own in applied:
-            device = incoming.device if own else duty
+            device = self._now_called(incoming.device if own else duty)
             if device == self._vault.device_id:
                 ours.append(item)
             else:
@@ -466,6 +467,10 @@ class Hearing:
         if ours:
             self._following.write_again(document_id, before, Taken(merged, tuple(ours)))
             self._telling.again(document_id, [item.change.hash for item in ours])
+
+    def _now_called(self, device: bytes) -> bytes:
+        """What this device wrote and owed before a copy of it was put back is its own under its new name."""
+        return self._vault.device_id if self._vault.devices.was(device) else device
 
     def rescue(self, device: bytes) -> None:
         """Write again, in their authors' names, the late changes that were the duty of a device that left."""

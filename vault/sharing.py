@@ -177,19 +177,22 @@ class Sharing:
         """Close the channel of an epoch that another device's came before."""
         self._epochs.close_channel(bytes.fromhex(document_id))
 
-    def reconcile(self, document_id: str, *, lost: bool) -> None:
+    def reconcile(self, document_id: str, *, lost: bool) -> bool:
         """After another device's epoch: who should have the document and is not in it, or was given it in an epoch of
-        this device that gave way (`lost`), gets it anew."""
+        this device that gave way (`lost`), gets it anew. False when an access that is in it is not known here yet."""
         document = bytes.fromhex(document_id)
         active = self._grants.active_for([document]).get(document, [])
         channel = self._mailboxes.channel(document)
         inside = set(self._mailboxes.writers(channel.address)) if channel else set()
-        wanted = {given.sign for given in active}
-        if active and (lost or wanted != inside - {self._vault.identity.sign.public}):
+        wanted, others = {given.sign for given in active}, inside - {self._vault.identity.sign.public}
+        if not others <= self._grants.signs_of(document):
+            return False
+        if active and (lost or wanted != others):
             with self._store.transaction():
                 self._next_epochs([document_id], active[0].relay)
         elif not active and channel is not None:
             self._epochs.close(document_id)
+        return True
 
     def give_anew(self) -> tuple[Grant, ...]:
         """Every active access as a new grant (new number, halves, epoch) and the former one ended: whoever knew its

@@ -144,6 +144,13 @@ class GrantStore:
         rows = self._store.rows(f"SELECT {_GIVEN} FROM given WHERE lower(hex(number)) LIKE ? || '%' LIMIT 2", (prefix,))
         return [Given(*row) for row in rows]
 
+    def signs_of(self, document: bytes) -> set[bytes]:
+        """Signing keys of everybody who was ever given this document."""
+        rows = self._store.rows(
+            "SELECT DISTINCT sign FROM given JOIN given_item USING (number) WHERE given_item.document = ?", (document,)
+        )
+        return {row[0] for row in rows}
+
     def active_for(self, documents: Sequence[bytes]) -> dict[bytes, list[Given]]:
         """document -> the active grants of it, for each document that somebody may open."""
         given: dict[bytes, Given] = {}
