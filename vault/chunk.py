@@ -177,7 +177,10 @@ def _signed(data: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return number - (1 << shift) if byte & 0x40 else number, at
+            signed = number - (1 << shift) if byte & 0x40 else number
+            if not -1 << 63 <= signed < 1 << 63:
+                raise Malformed("a number of more than 64 bits")
+            return signed, at
 
 
 def _count(data: bytes, at: int, limit: int) -> tuple[int, int]:
@@ -305,6 +308,9 @@ def _replaced(header: Header, size: int) -> list[tuple[OpId, ...]]:
     total = sum(counts)
     if total > header.most:
         raise Malformed("the change replaces more than is accepted")
+    named, steps_there = _PRED_ACTOR in header.columns, _PRED_COUNTER in header.columns
+    if named != steps_there or (not total and (column(_PRED_ACTOR) or column(_PRED_COUNTER))):
+        raise Malformed("the change names operations that nothing replaces")
     if not total:
         return [()] * size
     indexes = _filled(_runs(column(_PRED_ACTOR, b""), _unsigned, total), total)

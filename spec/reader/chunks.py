@@ -48,7 +48,10 @@ class Bytes:
 
     def signed(self) -> int:
         number, bits, last = self.leb(10)
-        return number - (1 << bits) if last & 0x40 else number
+        signed = number - (1 << bits) if last & 0x40 else number
+        if not -(2**63) <= signed < 2**63:
+            raise malformed("a number of more than 64 bits")
+        return signed
 
     def text(self) -> str:
         return utf8(self.take(self.unsigned()))
@@ -206,6 +209,8 @@ def read_replaced(columns: dict[int, bytes], actors: list[bytes], size: int, mos
     total = sum(counts)
     if total > most:
         raise malformed("too many replaced operations")
+    if (0x71 in columns) != (0x73 in columns) or (not total and (columns.get(0x71) or columns.get(0x73))):
+        raise malformed("names of operations that nothing replaces")
     if not total:
         return [[] for _ in counts]
     owners = whole(runs(columns.get(0x71, b""), Bytes.unsigned, total), total)

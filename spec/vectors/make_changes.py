@@ -173,6 +173,7 @@ def make() -> list[Vectors]:
         "replaces an operation of an actor that is not named",
         one(x70=b"\x01\x01", x71=b"\x01\x09", x73=b"\x01\x01"),
     )
+    refused("replaces-too-many-named", "names an operation and replaces none", one(x71=b"\x01\x00", x73=b"\x01\x01"))
     refused("replaces-null", "null operations replaced", one(x70=b"\x00\x01"))
     refused("replaces-missing", "does not say how many operations it replaces", one(x70=b""))
     refused(
@@ -182,9 +183,17 @@ def make() -> list[Vectors]:
     )
     refused("object-over", "an object over 2^32", one(x01=b"\x01\x00", x02=b"\x01\x80\x80\x80\x80\x10"))
     refused("replaces-zero", "replaces operation zero", one(x70=b"\x01\x01", x71=b"\x01\x00", x73=b"\x01\x00"))
+    refused("time-over", "a time of more than 64 bits", _timed(good, b"\xff" * 9 + b"\x01"))
     refused("number-long", "a number that is not in its shortest form", one(x42=b"\x01\x81\x00"))
     refused("number-endless", "a number without an end", one(x42=b"\x01" + b"\x80" * 12))
     return [vectors]
+
+
+def _timed(good: bytes, time: bytes) -> bytes:
+    """With another time, which stands behind number and start."""
+    body = good[9 + len(leb(len(good) - 10)) :]
+    at = 1 + 1 + len(PATIENT) + 1 + 1
+    return framed(body[:at] + time + body[at + 1 :])
 
 
 def _longer(good: bytes) -> bytes:

@@ -385,8 +385,10 @@ class House:
             for side in clash.sides
             for word in words(side.value)
         }
-        gone = {word for made in self.ledger.written if made.done for word in made.saw} | beside
         taken = self._taken()
+        # What a crash let happen all the same replaced what it had read, too.
+        wrote = [made for made in self.ledger.written if made.done or made.word in taken]
+        gone = {word for made in wrote for word in made.saw} | beside
         for made in self.ledger.written:
             if not made.done or made.forged or made.seat == self.stolen or made.word in there | gone:
                 continue

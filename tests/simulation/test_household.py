@@ -32,6 +32,7 @@ KEPT = {
     236: "two histories bring one device",
     305: "a copy that was put back reads what it had told itself, and owes what that owes",
     369: "what was told in a log before a turn that does not hold",
+    526: "an amendment that a crash did not undo",
     656: "an inbox is closed that stayed open in another history",
     740: "an epoch of another device is known before the access that it was started for",
 }
