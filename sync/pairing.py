@@ -54,7 +54,7 @@ class Host:
         side = self._side(BoxKey.make(), make_key())
         address, owner = make_key(), make_key()
         key = enrolment.make_secret() if secret else None
-        code = Code(home[0], home[1], address, owner, enrolment.derive_commit(side.hello()), key)
+        code = Code(home[0], home[1], address, owner, enrolment.derive_commit(side.hello()), make_key(), key)
         with self._client(code) as client:
             client.create_mailbox(address, owner, [Token(owner, "append")])
         self._remember(Meeting(code, owner, side, int(self._vault.clock())))
@@ -68,10 +68,11 @@ class Host:
             messages = _messages(client, meeting.code, 1, wait)
             if not messages:
                 return ""
-            enrolment.check_new(messages[0], meeting.code.commit, meeting.code.secret)
+            hello = meeting.code.open(messages[0])
+            enrolment.check_new(hello, meeting.code.commit, meeting.code.secret)
             if len(messages) == 1:
-                client.append(meeting.code.address, meeting.owner, meeting.side.hello())
-            return enrolment.derive_number(self._transcript(meeting, messages[0]))
+                client.append(meeting.code.address, meeting.owner, meeting.code.seal(meeting.side.hello()))
+            return enrolment.derive_number(self._transcript(meeting, hello))
 
     def admit(self, number: str | None) -> str:
         """Hand everything over, when the number is the one that was typed; its new device's name. With a secret in the
@@ -81,8 +82,9 @@ class Host:
             messages = _messages(client, meeting.code, 1, 0)
             if not messages:
                 raise NotFound("no device has come yet")
-            new = enrolment.check_new(messages[0], meeting.code.commit, meeting.code.secret)
-            transcript = self._transcript(meeting, messages[0])
+            hello = meeting.code.open(messages[0])
+            new = enrolment.check_new(hello, meeting.code.commit, meeting.code.secret)
+            transcript = self._transcript(meeting, hello)
             typed = "".join((number or "").split())
             if meeting.code.secret is None and not same(typed.encode(), enrolment.derive_number(transcript).encode()):
                 self._forget(client, meeting)
@@ -157,6 +159,7 @@ class Guest:
         self._code = enrolment.read_code(code)
         self._side = Side("new", None, SigningKey.make(), BoxKey.make(), " ".join(name.split())[:60])
         self._hello = self._side.hello(commit=self._code.commit, secret=self._code.secret)
+        self._sealed = self._code.seal(self._hello)
         self._factory = client_factory
         self._old = b""
 
@@ -168,13 +171,13 @@ class Guest:
     def number(self, *, wait: float) -> str:
         """Say hello and wait for the other's: the number to show. NotFound when nobody answers in time."""
         with self._client() as client:
-            client.append(self._code.address, self._code.token, self._hello)
+            client.append(self._code.address, self._code.token, self._sealed)
             messages = _messages(client, self._code, 2, wait)
         if len(messages) < 2:
             raise NotFound("the other device does not answer", hint="run `elpis device add` there, and keep it open")
-        if messages[0] != self._hello:
+        if messages[0] != self._sealed:
             raise VerificationFailed("another device came first", hint="begin again with a new code")
-        self._old = messages[1]
+        self._old = self._code.open(messages[1])
         enrolment.check_old(self._old, self._code.commit)
         return enrolment.derive_number(self._transcript())
 

@@ -39,7 +39,7 @@ class Household(Parties):
     def _meet(self, host: Host, guest: Guest) -> str:
         """The three messages, as two processes would send them: the guest says hello, the host answers."""
         with guest._client() as client:
-            client.append(guest._code.address, guest._code.token, guest._hello)
+            client.append(guest._code.address, guest._code.token, guest._sealed)
         shown = host.number()
         assert guest.number(wait=0) == shown and len(shown) == 6
         return shown

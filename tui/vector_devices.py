@@ -25,7 +25,7 @@ def _code(given: Given) -> dict[str, Any]:
     code = enrolment.read_code(given.text("text"))
     if code.print() != given.text("text"):
         raise VerificationFailed("written again, this gives another text")
-    return {name: getattr(code, name) for name in ("relay", "relay_key", "address", "token", "commit", "secret")}
+    return {name: getattr(code, name) for name in ("relay", "relay_key", "address", "token", "commit", "key", "secret")}
 
 
 def _hello(given: Given) -> dict[str, Any]:
@@ -36,6 +36,11 @@ def _hello(given: Given) -> dict[str, Any]:
         fields = enrolment.check_new(data, commit, given.blob("secret") if "secret" in given else None)
     _same(enrolment.HELLO.encode(fields), data)
     return {name: fields[name] for name in ("vault", "sign", "box", "fresh", "kem", "nonce", "name")}
+
+
+def _hello_box(given: Given) -> dict[str, Any]:
+    code = enrolment.Code("", b"", given.blob("address"), b"", b"", given.blob("key"), None)
+    return {"hello": code.open(given.blob("sealed"))}
 
 
 def _meeting(given: Given) -> dict[str, Any]:
@@ -85,6 +90,7 @@ def _evidence(given: Given) -> dict[str, Any]:
 DEVICE_FORMATS: dict[str, Run] = {
     "device-code": _code,
     "device-hello": _hello,
+    "hello-box": _hello_box,
     "device-meeting": _meeting,
     "welcome": _welcome,
     "vault-body": _vault_body,

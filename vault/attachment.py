@@ -284,9 +284,6 @@ class _Part(io.RawIOBase):
         self._file.seek(source.offset)
         self._left = source.size
 
-    def readable(self) -> bool:
-        return True
-
     def read(self, size: int = -1) -> bytes:
         piece = self._file.read(self._left if size < 0 else min(self._left, size))
         self._left -= len(piece)

@@ -28,7 +28,11 @@ from vault.primitives import (
     make_key,
     make_random,
     need_suite,
+    open_box,
+    pad,
     same,
+    seal_box,
+    unpad,
 )
 from vault.roster import derive_device_id, read_chain
 from vault.statement import make_statement, open_statement, read_statement, seal_statement
@@ -51,6 +55,7 @@ CODE = Shape(
         "address": blob(KEY),
         "token": blob(KEY),
         "commit": blob(KEY),
+        "key": blob(KEY),
         "secret": optional(blob(SECRET)),
     },
     limit=2000,
@@ -107,10 +112,22 @@ class Code:
     address: bytes
     token: bytes
     commit: bytes
+    key: bytes
     secret: bytes | None
 
+    def seal(self, hello: bytes) -> bytes:
+        """A hello as it travels: the relay of the meeting reads no name and no key in it."""
+        return seal_box(self.key, "elpis-pair-hello", pad(hello), self._aad())
+
+    def open(self, sealed: bytes) -> bytes:
+        """The hello of whoever read this code; CannotOpen or Malformed."""
+        return unpad(open_box(self.key, "elpis-pair-hello", sealed, self._aad()))
+
+    def _aad(self) -> bytes:
+        return bytes([SUITE]) + b"hello\0" + self.address
+
     def print(self) -> str:
-        names = ("relay", "relay_key", "address", "token", "commit", "secret")
+        names = ("relay", "relay_key", "address", "token", "commit", "key", "secret")
         data = CODE.encode({"suite": SUITE, **{name: getattr(self, name) for name in names}})
         return CODE_PREFIX + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

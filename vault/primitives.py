@@ -56,6 +56,7 @@ LABELS = frozenset({
     "elpis-log",           # Merkle tree of an authority's certificates
     "elpis-safety",        # safety number
     "elpis-pair",          # meeting of two devices: commitment, transcript, number
+    "elpis-pair-hello",    # box around a hello: the relay of the meeting reads none
     "elpis-pair-proof",    # that a device read the code from the other's screen
     "elpis-hash",          # plain 32-byte hashes (editions, grants, envelopes)
 })  # fmt: skip

@@ -12,7 +12,7 @@ from spec.reader import rosters
 from spec.reader.cbor import Check, blob, boolean, list_of, moment, one_of, or_null, shape, statement, text, whole
 from spec.reader.encoder import encode
 from spec.reader.hybrid import check_key
-from spec.reader.primitives import blake2b, check_box_public, derive, need_suite
+from spec.reader.primitives import blake2b, check_box_public, derive, need_suite, open_box, unpad
 from spec.reader.refusal import Refused, malformed
 from spec.reader.relay import WRITER, link, read_checkpoint
 from spec.reader.statements import opened_by, read, relay_url
@@ -25,6 +25,7 @@ CODE: Mapping[str, Check] = {
     "address": blob(32),
     "token": blob(32),
     "commit": blob(32),
+    "key": blob(32),
     "secret": or_null(blob(16)),
 }
 HELLO: Mapping[str, Check] = {
@@ -136,6 +137,10 @@ def read_code(line: str) -> Told:
     told = statement(data, 2000, CODE)
     need_suite(told["suite"])
     return {name: value for name, value in told.items() if name != "suite"}
+
+
+def open_hello(key: bytes, address: bytes, sealed: bytes) -> Told:
+    return {"hello": unpad(open_box(key, "elpis-pair-hello", sealed, b"\1hello\0" + address))}
 
 
 def commit_of(hello: bytes) -> bytes:

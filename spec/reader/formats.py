@@ -272,6 +272,7 @@ FORMATS: dict[str, Run] = {
     "token": lambda v: {"hash": relay.token_hash(raw(v, "token"))},
     "device-code": lambda v: devices.read_code(v["text"]),
     "device-hello": lambda v: devices.read_hello(raw(v, "data"), v["role"], raw(v, "commit"), maybe(v, "secret")),
+    "hello-box": lambda v: devices.open_hello(*raws(v, "key", "address", "sealed")),
     "device-meeting": lambda v: devices.read_meeting(*raws(v, "old", "new")),
     "welcome": read_welcome,
     "vault-body": lambda v: devices.read_vault_body(raw(v, "data"), chain(v, "before")),

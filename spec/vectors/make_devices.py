@@ -12,7 +12,7 @@ from spec.vectors.writing import Vectors, fixed, flip
 from vault.encoding import encode
 from vault.enrolment import derive_commit, derive_number, derive_transcript
 from vault.hybrid import PUBLIC, SEED, derive_public
-from vault.primitives import BoxKey, derive_key
+from vault.primitives import BoxKey, derive_key, pad, seal_box
 
 SECRET = fixed("code secret", 16)
 FRESH = BoxKey.from_secret(fixed("fresh of the new"), fixed("seed of the new", SEED))
@@ -53,6 +53,7 @@ def code_fields(**changes: Any) -> dict[str, Any]:
         "address": fixed("meeting"),
         "token": fixed("meeting token"),
         "commit": COMMIT,
+        "key": fixed("meeting key"),
         "secret": None,
     }
     return fields | changes
@@ -145,6 +146,31 @@ def make_hellos() -> Vectors:
         ("field-more", "one field more", "malformed", "new", encode(hello_fields("new") | {"x": 1}), {}),
     ):
         vectors.refused(name, description, failure, given(data, role, **more))
+    return vectors
+
+
+def make_hello_boxes() -> Vectors:
+    vectors = Vectors("hello-box")
+    key, address = fixed("meeting key"), fixed("meeting")
+
+    def sealed(hello: bytes = NEW, label: str = "elpis-pair-hello", padded: bool = True) -> bytes:
+        aad = b"\1hello\0" + address
+        return seal_box(key, label, pad(hello) if padded else hello, aad, nonce=fixed("hello nonce", 24))
+
+    def given(box: bytes, **changes: Any) -> dict[str, Any]:
+        return {"key": key, "address": address, "sealed": box} | changes
+
+    for name, hello in (("new", NEW), ("old", OLD)):
+        vectors.valid(name, f"the hello of the {name} device", given(sealed(hello)), {"hello": hello})
+    for name, description, failure, value in (
+        ("other-key", "the key of another code", "cannot-open", given(sealed(), key=fixed("another key"))),
+        ("other-meeting", "from another meeting", "cannot-open", given(sealed(), address=fixed("another meeting"))),
+        ("other-label", "a box for another purpose", "cannot-open", given(sealed(label="elpis-env"))),
+        ("bit", "one bit changed", "cannot-open", given(flip(sealed(), -30))),
+        ("readable", "a hello that everybody can read", "cannot-open", given(NEW)),
+        ("not-padded", "without padding", "malformed", given(sealed(padded=False))),
+    ):
+        vectors.refused(name, description, failure, value)
     return vectors
 
 
@@ -337,4 +363,12 @@ def make_bodies() -> Vectors:
 
 
 def make() -> list[Vectors]:
-    return [make_codes(), make_hellos(), make_meetings(), make_welcomes(), make_operations(), make_bodies()]
+    return [
+        make_codes(),
+        make_hellos(),
+        make_hello_boxes(),
+        make_meetings(),
+        make_welcomes(),
+        make_operations(),
+        make_bodies(),
+    ]

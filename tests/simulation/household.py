@@ -102,7 +102,7 @@ class Template:
         host = Host(old, Exchange(old, client_factory=factory), factory)
         guest = Guest(host.begin(secret=True).print(), name, factory)
         with guest._client() as client:
-            client.append(guest._code.address, guest._code.token, guest._hello)
+            client.append(guest._code.address, guest._code.token, guest._sealed)
         host.number()
         guest.number(wait=0)
         host.admit(None)

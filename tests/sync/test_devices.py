@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,26 @@ class Test_a_new_device:
         with pytest.raises(VerificationFailed):
             guest.number(wait=0)
         assert guest._hello != thief._hello and len(shown) == 6
+
+    def test_the_relay_of_the_meeting_learns_no_name_and_no_key(self, household: Household) -> None:
+        host = Host(household.holder, household.exchange, household.relay.factory)
+        code = host.begin()
+        guest = Guest(code.print(), "téléphone de Zélie", household.relay.factory)
+        household._meet(host, guest)
+        stored = b"".join(entry.body for entry in household.relay.mailboxes[code.address].entries)
+        side, vault = guest._side, household.holder
+        told = ["téléphone de Zélie".encode(), side.sign.public, side.box.public, side.fresh.public, vault.vault_id]
+        told.append(bytes.fromhex(vault.devices.all()[0].id))
+        assert len(stored) > 1500 and not [one for one in told if one in stored]
+
+    def test_whoever_has_not_read_the_code_is_not_heard(self, household: Household) -> None:
+        host = Host(household.holder, household.exchange, household.relay.factory)
+        code = host.begin()
+        stranger = Guest(replace(code, key=bytes(32)).print(), "x", household.relay.factory)
+        with stranger._client() as client:
+            client.append(code.address, code.token, stranger._sealed)
+        with pytest.raises(VerificationFailed):
+            host.number()
 
 
 class Test_together:

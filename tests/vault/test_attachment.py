@@ -19,6 +19,7 @@ from vault.attachment import (
     SEALED_CHUNK,
     WORTH_THREADS,
     SealedFile,
+    Slice,
     hash_seal,
     open_file,
     seal_file,
@@ -69,6 +70,23 @@ def test_a_file_from_disk_reports_its_progress(tmp_path: Path) -> None:
     made = seal_file(source, tmp_path / "sealed", KEY, lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1] == (made.size, made.size)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, WORTH_THREADS * 2])
+def test_a_file_inside_a_larger_one_is_sealed_from_its_place(tmp_path: Path, size: int) -> None:
+    whole, data = tmp_path / "whole", os.urandom(size)
+    whole.write_bytes(b"before" + data + b"behind")
+    made = seal_file(Slice(whole, 6, size), tmp_path / "sealed", KEY)
+    assert (made.size, made.sha256) == (size, hashlib.sha256(data).hexdigest())
+    assert opened(tmp_path / "sealed", made) == data
+
+
+def test_a_larger_file_that_was_cut_leaves_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.write_bytes(b"before and a little")
+    with pytest.raises(InputRefused):
+        seal_file(Slice(whole, 6, 100), tmp_path / "sealed", KEY)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
 def chunks_of(path: Path) -> tuple[bytes, list[bytes]]:
