@@ -78,6 +78,10 @@ def test_the_ins_of_the_vault_decides(vault: Vault, tmp_path: Path) -> None:
     assert len(import_files(vault, [other]).documents) == 1
 
 
+def labels(vault: Vault, document: str) -> list[str]:
+    return [entry.text("label") for entry in vault.read(document).entries]
+
+
 def test_two_patients_in_one_file_are_parted_and_asked_about(vault: Vault, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
@@ -86,7 +90,7 @@ def test_two_patients_in_one_file_are_parted_and_asked_about(vault: Vault, tmp_p
     )
     report = import_files(vault, [path])
     (own,) = report.documents
-    assert [entry.text("label") for entry in own.entries] == ["fait 0"]
+    assert labels(vault, own.id) == ["fait 0"]
     assert len(report.skipped) == 1
     assert b"Durand" not in b"".join(vault.attachment(own.id, own.attachments[0].sha256))
     asked: list[Question] = []
@@ -94,7 +98,7 @@ def test_two_patients_in_one_file_are_parted_and_asked_about(vault: Vault, tmp_p
     assert [(question.subject.family, question.file) for question in asked if question.subject] == [
         ("Durand", "two.json")
     ]
-    assert [[entry.text("label") for entry in item.entries] for item in again.documents] == [["fait 1"]]
+    assert [labels(vault, item.id) for item in again.documents] == [["fait 1"]]
 
 
 def test_a_document_about_two_patients_is_asked_about_whole(vault: Vault, tmp_path: Path) -> None:
