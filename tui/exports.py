@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tui import render
+from tui.files import new_private
 from tui.language import N_, _, language
 
 if TYPE_CHECKING:
@@ -28,18 +28,8 @@ WHOLE = {
 
 def to_file(vault: Vault, what: str, path: Path, *, progress: Progress | None = None) -> Written | None:
     """Writes one of WHOLE into a new private file: whole, or none at all. What `progress` raises ends it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    done = False
-    try:
-        with open(descriptor, "wb") as target:
-            written = _WRITERS[what](vault, target, progress)
-            target.flush()
-            os.fsync(target.fileno())
-        done = True
-    finally:
-        if not done:
-            path.unlink(missing_ok=True)
-    return written
+    with new_private(path) as target:
+        return _WRITERS[what](vault, target, progress)
 
 
 def _archive(vault: Vault, target: IO[bytes], progress: Progress | None) -> Written:

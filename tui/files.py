@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 if TYPE_CHECKING:
     from vault.document import Attachment, Document, Read
@@ -28,20 +29,26 @@ def read_small(path: Path, limit: int = SMALL) -> bytes:
     return data
 
 
-def write_private(path: Path, chunks: Iterable[bytes]) -> None:
+@contextmanager
+def new_private(path: Path) -> Iterator[BinaryIO]:
     """A new file that only its owner reads. An existing one is never written over; a failure leaves none behind."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     done = False
     try:
         with open(descriptor, "wb") as target:
-            for chunk in chunks:
-                target.write(chunk)
+            yield target
             target.flush()
             os.fsync(target.fileno())
         done = True
     finally:
         if not done:
             path.unlink(missing_ok=True)
+
+
+def write_private(path: Path, chunks: Iterable[bytes]) -> None:
+    """`new_private` of these bytes."""
+    with new_private(path) as target:
+        target.writelines(chunks)
 
 
 def append_private(path: Path) -> TextIO:

@@ -11,6 +11,7 @@ from statistics import median
 
 from tests.benchmarks.harness import Row, peak_mb, present, timed
 from vault.attachment import SealedFile, open_file, seal_file
+from vault.durable import sync_file
 
 KEY = bytes(range(32))
 
@@ -21,14 +22,6 @@ def written(path: Path, size: int) -> Path:
         for _ in range(size >> 20):
             file.write(os.urandom(1 << 20))
     return path
-
-
-def synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Age:
@@ -44,7 +37,7 @@ class Age:
     def seal(self, source: Path) -> None:
         target = self.folder / "age"
         subprocess.run(["age", "-r", self.recipient, "-o", str(target), str(source)], check=True)
-        synced(target)
+        sync_file(target)
 
     def open(self) -> None:
         command = ["age", "-d", "-i", str(self.identity), "-o", str(self.folder / "age-out"), str(self.folder / "age")]
