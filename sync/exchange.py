@@ -83,10 +83,11 @@ class Exchange:
             self._vault.devices.settle()
             self._push(report, progress)
             self._puller.all(report)
-            self._file(report)
-            self._household.fetch(report)
-            self._vault.devices.settle()
-            self._push(report, progress)
+            if not self._vault.devices.retired():
+                self._file(report)
+                self._household.fetch(report)
+                self._vault.devices.settle()
+                self._push(report, progress)
             report.queued = self._outbox.queued()
             home = self._vault.people.relay()
             if home is not None and home[0] in report.unreachable and not report.contradictions:

@@ -19,6 +19,7 @@ from vault.outbox import Outbox
 from vault.statement import open_statement
 from vault.store.grants import Given
 from vault.store.mailboxes import Mailbox
+from vault.trace import UNNAMED, TraceLine
 from vault.vault import Vault
 
 PAGE = 200
@@ -39,6 +40,8 @@ class Pull:
         last = int(self._vault.meta("pulled") or 0)
         whole = not last <= now < last + WHOLE_EVERY
         self.home(report)
+        if self._vault.devices.retired():
+            return  # it heard so just now: whatever else comes is for those who stay
         mailboxes = [
             box for box in self._outbox.mailboxes() if box.relay not in report.unreachable and box.kind not in HOME
         ]
@@ -50,6 +53,7 @@ class Pull:
         for given in traces:
             if news is None or given.number in news:
                 self._trace(given, report)
+        self._opened(self._vault.sharing.journal.look_again(), report)
         if whole and not report.unreachable:
             self._vault.set_meta("pulled", str(now))
 
@@ -221,13 +225,18 @@ class Pull:
             self._outbox.check_tail(given.number, checkpoint)
             seen = follow(seen, entries, checkpoint)
             kept = [(entry.index, entry.time, entry.body) for entry in entries]
-            for line in self._vault.sharing.journal.take(given.number, kept, seen.count, seen.chain):
-                kind = "opened" if line.verified else "quarantined"
-                report.events.append(Event(kind, given.name, line.document_id, line.document, line.time, line.detail))
+            self._opened(self._vault.sharing.journal.take(given.number, kept, seen.count, seen.chain), report)
             report.pulled += len(entries)
             if seen.count >= checkpoint.count:
                 self._outbox.followed(given.number, checkpoint)
                 return
+
+    def _opened(self, lines: Sequence[TraceLine], report: Report) -> None:
+        for line in lines:
+            if line.detail == UNNAMED and self._vault.telling.active:
+                continue  # of another device's renewal that is not told yet: it is looked at again
+            kind = "opened" if line.verified else "quarantined"
+            report.events.append(Event(kind, line.person, line.document_id, line.document, line.time, line.detail))
 
 
 def _watches(mailboxes: Sequence[Mailbox], traces: Sequence[Given]) -> list[Watch]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vault.errors import StorageFailed, VerificationFailed
+from vault.errors import NotFound, StorageFailed, VerificationFailed
 from vault.opening import verify_opening
 from vault.primitives import hash32
 from vault.store.grants import GrantStore
@@ -79,7 +79,7 @@ def _check_trace(vault: Vault) -> Check:
                     items=tags,
                     after=counter,
                 )
-            except VerificationFailed as failure:
+            except (VerificationFailed, NotFound) as failure:
                 failed.append((given.number.hex(), f"opening {position}: {failure.code}"))
                 continue
             counter = opened.counter

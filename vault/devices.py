@@ -16,6 +16,7 @@ from vault.histories import Histories
 from vault.logs import Logs
 from vault.operation import NEXT, encode_operation
 from vault.primitives import KEY, BoxKey, SigningKey, make_key, pad, seal_to, unpad
+from vault.record import RETIRED
 from vault.roster import (
     ROSTER,
     Device,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from vault.vault import Vault
 
 ANEW = "anew"  # a setting: accesses are still to be given anew after a turn
-RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
 DOUBTFUL = "doubtful"  # a setting: accesses that a device gave which was removed before they came
 LEFT = "left:"  # a setting for each channel that a turn ended: since when
 READ_ON = 90 * 86_400  # seconds in which a turn that holds against the first one may still come into its log

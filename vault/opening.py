@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vault.encoding import MAX_INT, Shape, blob, integer, list_of, moment, text
-from vault.errors import BadSignature, Malformed, Replayed, VerificationFailed, WrongRecipient
+from vault.errors import BadSignature, Malformed, NotFound, Replayed, VerificationFailed, WrongRecipient
 from vault.hybrid import OVERHEAD, RELEASE, derive_public, open_hybrid
 from vault.identity import Identity
 from vault.primitives import (
@@ -202,8 +202,10 @@ def verify_opening(
     if told != (number, grant_hash, request.counter, request.fresh, request.tags) or request.grant != number:
         raise VerificationFailed("the professional's statement is about another opening")
     documents = tuple(fields["documents"])
+    if any(tag not in items for tag in request.tags):
+        raise NotFound("a tag that this grant is not known to have")
     if len(documents) != len(request.tags) or any(
-        items.get(tag) != document for tag, document in zip(request.tags, documents, strict=True)
+        items[tag] != document for tag, document in zip(request.tags, documents, strict=True)
     ):
         raise BadSignature("the statement names other documents than were opened")
     if request.counter <= after:

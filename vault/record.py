@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vault.store.connection import Store
 
 NO_FILES: Files = {}
+RETIRED = "retired"  # a setting: "removed", or "closed" by the holder with the whole vault on another device
 TELLING = "telling"  # the setting that names the vault's channel; there is none while the vault has one device
 BATCH = 500  # documents in one transaction of a bulk insert
 AMENDABLE = ("title", "type_code", "class_code", "date", "author", "confidentiality", "language", "text")
@@ -409,4 +410,4 @@ def sha256_of(source: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["TELLING", "Batch", "Hit", "Page", "Record", "Summary", "sha256_of"]
+__all__ = ["RETIRED", "TELLING", "Batch", "Hit", "Page", "Record", "Summary", "sha256_of"]

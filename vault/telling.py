@@ -49,8 +49,9 @@ class Telling:
         return self._mailboxes.mailbox(self.address) if self.active else None
 
     def listen(self) -> None:
-        """From now on what is written is told, if there is somebody to tell."""
-        self._documents.listener = self if self.active else None
+        """From now on what is written is told, if there is somebody to tell, and known to be of this device: one that
+        was removed may hear that this does not hold."""
+        self._documents.listener = None if self.alone else self
 
     def move_to(self, address: bytes) -> None:
         self._vault.set_meta(TELLING, address)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vault.encoding import MAX_TIME
 from vault.errors import NotFound, VerificationFailed
-from vault.opening import verify_opening
+from vault.opening import read_request, verify_opening
 from vault.store.grants import Given, GrantStore
 
 if TYPE_CHECKING:
     from vault.vault import Vault
 
+UNNAMED = NotFound.code  # of an opening by a tag that this device does not know, or not yet
 KEPT = 7 * 86_400  # seconds after the end during which a relay is still asked for late entries
 _ORDER = {"granted": 0, "opened": 1, "unknown": 1, "revoked": 2, "ended": 2}
 
@@ -46,52 +47,35 @@ class Trace:
         given = self._grants.given(number)
         if given is None:
             raise NotFound("the trace of an unknown grant")
-        held = self._grants.items(number)
-        items, titles = self._grants.documents_of_tags(number), {item.document: item.title for item in held}
+        reading = _Reading(self._vault, self._grants, given)
         lines: list[TraceLine] = []
-        counter = given.counter
         with self._vault.store.transaction():
             for position, time, entry in entries:
-                made, counter = self._check(given, items, titles, counter, position, time, entry)
-                lines += made
-            self._grants.proven(number, counter)
+                found = reading.judge(entry)
+                self._grants.add_opening(number, position, time, entry, *found)
+                lines += reading.lines(time, found)
+            self._grants.proven(number, reading.counter)
             self._grants.advance_trace(number, count, chain)
         return lines
 
-    def _check(
-        self,
-        given: Given,
-        items: dict[bytes, bytes],
-        titles: dict[bytes, str],
-        counter: int,
-        position: int,
-        time: int,
-        entry: bytes,
-    ) -> tuple[list[TraceLine], int]:
-        """One entry: (a line for each document, the counter that the next one must exceed)."""
-        documents: tuple[bytes, ...] = ()
-        why, state, detail = "", "unknown", ""
-        try:
-            opened = verify_opening(
-                entry,
-                reader=given.reader,
-                grantee=given.sign,
-                me=self._vault.identity.box,
-                number=given.number,
-                grant_hash=given.hash,
-                items=items,
-                after=counter,
-            )
-            documents, why, state, counter = opened.documents, opened.why, "opened", opened.counter
-        except VerificationFailed as failure:
-            detail = failure.code
-        self._grants.add_opening(given.number, position, time, entry, b"".join(documents), why, state, detail)
-        shown = why or given.purpose
-        lines = [
-            _line(given, time, titles.get(document, ""), document, shown, state, state == "opened", detail)
-            for document in documents or (b"",)
-        ]
-        return lines, counter
+    def look_again(self) -> list[TraceLine]:
+        """Openings by a tag that was not known when they were read: another device's renewal may have told it since."""
+        lines: list[TraceLine] = []
+        with self._vault.store.transaction():
+            for number, entries in self._grants.unnamed().items():
+                given = self._grants.given(number)
+                if given is None:
+                    continue
+                reading = _Reading(self._vault, self._grants, given)
+                for position, time, entry in entries:
+                    before = self._grants.proven_before(number, position)
+                    reading.counter = read_request(before, given.reader).counter if before else 0
+                    found = reading.judge(entry)
+                    if found.detail != UNNAMED:
+                        self._grants.judge_opening(number, position, *found)
+                        self._grants.proven(number, reading.counter)
+                        lines += reading.lines(time, found)
+        return lines
 
     def put_receipt(self, number: bytes, receipt: bytes) -> None:
         self._grants.put_receipt(number, receipt)
@@ -115,6 +99,50 @@ class Trace:
                 title = held.get(document, "")
                 lines.append(_line(row, opening.time, title, document, shown, opening.state, proven, opening.detail))
         return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.state])))
+
+
+class _Found(NamedTuple):
+    """What an entry proves: the documents, 16 bytes each; `state` is "opened" or "unknown", for the reason `detail`."""
+
+    documents: bytes
+    why: str
+    state: str
+    detail: str
+
+
+class _Reading:
+    """The entries of one grant's trace, in order. `counter`: what the next one must exceed."""
+
+    def __init__(self, vault: Vault, grants: GrantStore, given: Given) -> None:
+        self._given, self._me, self.counter = given, vault.identity.box, given.counter
+        self._items = grants.documents_of_tags(given.number)
+        self._titles = {item.document: item.title for item in grants.items(given.number)}
+
+    def judge(self, entry: bytes) -> _Found:
+        try:
+            opened = verify_opening(
+                entry,
+                reader=self._given.reader,
+                grantee=self._given.sign,
+                me=self._me,
+                number=self._given.number,
+                grant_hash=self._given.hash,
+                items=self._items,
+                after=self.counter,
+            )
+        except (VerificationFailed, NotFound) as failure:
+            return _Found(b"", "", "unknown", failure.code)
+        self.counter = opened.counter
+        return _Found(b"".join(opened.documents), opened.why, "opened", "")
+
+    def lines(self, time: int, found: _Found) -> list[TraceLine]:
+        """A line for each document."""
+        documents = [found.documents[at : at + 16] for at in range(0, len(found.documents), 16)] or [b""]
+        why, proven = found.why or self._given.purpose, found.state == "opened"
+        return [
+            _line(self._given, time, self._titles.get(item, ""), item, why, found.state, proven, found.detail)
+            for item in documents
+        ]
 
 
 def _line(

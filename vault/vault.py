@@ -21,7 +21,7 @@ from vault.errors import InputRefused, NoVault, StorageFailed, VaultBusy, VaultE
 from vault.head import Head
 from vault.keys import Keyring, Keyslots, VaultKey, sync_folder
 from vault.primitives import BoxKey, SigningKey, make_id, make_key
-from vault.record import TELLING, Record
+from vault.record import RETIRED, TELLING, Record
 from vault.store.connection import Store
 from vault.store.documents import Documents
 
@@ -58,7 +58,7 @@ class Vault(Record):
         self._busy = busy
         self._locked = False
         self.read_settings()
-        if self.meta_bytes(TELLING):
+        if self.meta_bytes(TELLING) or self.meta(RETIRED):
             self.telling.listen()
 
     @classmethod

@@ -461,7 +461,9 @@ def read_opening(
     agrees = told["grant_hash"] == grant_hash and told["grant"] == request["grant"] == grant
     if not agrees or any(told[name] != request[name] for name in ("counter", "fresh", "tags")):
         raise Refused("verification-failed", "the statement is about another opening")
-    if [items.get(tag) for tag in told["tags"]] != told["documents"]:
+    if not all(tag in items for tag in told["tags"]):
+        raise Refused("not-found", "a tag that this grant is not known to have")
+    if [items[tag] for tag in told["tags"]] != told["documents"]:
         raise Refused("bad-signature", "the statement names other documents")
     if request["counter"] <= after:
         raise Refused("replayed", "an opening that was recorded before")

@@ -234,7 +234,7 @@ def _entry() -> Vectors:
         "document-missing", "names fewer documents", "bad-signature", request(sealed_statement(documents=DOCUMENTS[:1]))
     )
     known = given(request(), items={TAGS[0].hex(): DOCUMENTS[0]})
-    vectors.refused("tag-unknown", "opens a tag that the grant does not have", "bad-signature", known)
+    vectors.refused("tag-unknown", "opens a tag that the grant is not known to have", "not-found", known)
     refused("suite-2", "a statement of an unknown suite", "suite-refused", request(sealed_statement(suite=2)))
     refused("counter-0", "counts from zero", "malformed", request(sealed_statement(counter=0), counter=0))
     vectors.refused(

@@ -33,7 +33,10 @@ KEPT = {
     305: "a copy that was put back reads what it had told itself, and owes what that owes",
     369: "what was told in a log before a turn that does not hold",
     526: "an amendment that a crash did not undo",
+    618: "an opening by a renewal that another device has not told of yet",
     656: "an inbox is closed that stayed open in another history",
+    717: "what a removed device wrote before it heard that this does not hold",
+    724: "a device that owes an epoch hears that it was removed",
     740: "an epoch of another device is known before the access that it was started for",
 }
 

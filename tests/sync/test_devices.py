@@ -11,9 +11,11 @@ import pytest
 
 from sync.exchange import Exchange
 from sync.pairing import Guest, Host
+from sync.report import Report
 from tests.conftest import PASSPHRASE
 from tests.household import Household, letter, seen
 from vault import Document, Vault
+from vault.checkup import check
 from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
 from vault.intake import import_files
 from vault.undo import undo_import
@@ -238,6 +240,71 @@ class Test_together:
         assert phone.sharing.trace() == household.holder.sharing.trace()
         assert [line.state for line in phone.sharing.trace()] == ["granted", "opened"]
 
+    def test_an_opening_by_another_devices_renewal_is_proven_when_that_is_told(self, household: Household) -> None:
+        """The renewal went out and was used before the device that gave it told the others of it."""
+        document = letter(household.holder)
+        phone, on_phone = household.add_device()
+        household.settle()
+        _, doctor, person = household.professional()
+        _, _, other = household.professional("Petit Jean")
+        household.holder.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+        household.settle()
+        household.holder.sharing.grant(other, [document], right="read", purpose="avis", seconds=9999)
+        household.exchange._pusher.all(Report(), None)
+        doctor.sync()
+        doctor.open(document, "consultation")
+        report = on_phone.sync()
+        assert [line.state for line in phone.sharing.trace()] == ["granted", "unknown"]
+        assert [line.detail for line in phone.sharing.trace()] == ["", "not-found"]
+        assert "quarantined" not in {event.kind for event in report.events}
+        household.exchange.sync()
+        report = on_phone.sync()
+        assert "opened" in {event.kind for event in report.events}
+        household.settle()
+        for vault in (household.holder, phone):
+            assert [line.state for line in vault.sharing.trace()].count("opened") == 1
+            assert "unknown" not in {line.state for line in vault.sharing.trace()}
+            assert not [found.failed for found in check(vault) if found.failed]
+
+    def test_a_row_that_changes_again_before_it_is_told_is_told_once(self, household: Household) -> None:
+        """Two professionals of one authority, the same one again, the relay again: all before the next exchange."""
+        phone, _ = household.add_device()
+        household.settle()
+        household.professional()
+        household.professional("Petit Jean")
+        doctor, on_doctor, _ = household.professional("Roux Ève")
+        household.introduce(doctor)
+        household.exchange.set_relay(household.relay.url)
+        household.exchange.set_relay(household.relay.url)
+        household.settle()
+        assert alike(household) and len(phone.people.list()) == 3 and on_doctor
+
+    def test_what_one_device_proved_another_does_not_take_back(self, household: Household) -> None:
+        document = letter(household.holder)
+        _, doctor, person = household.professional()
+        phone, on_phone = household.add_device()
+        household.settle()
+        household.holder.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+        household.settle()
+        doctor.sync()
+        doctor.open(document, "consultation")
+        household.exchange.sync()
+        phone.store.run("DELETE FROM given_item")  # it cannot prove the opening
+        phone.sharing.journal.take(*_trace_at(household, phone))
+        on_phone.push()
+        household.exchange.sync()
+        assert [line.state for line in household.holder.sharing.trace()] == ["granted", "opened"]
+        on_phone.sync()
+        assert "unknown" not in {line.state for line in phone.sharing.trace()}
+
+
+def _trace_at(household: Household, vault: Vault) -> tuple[bytes, list[tuple[int, int, bytes]], int, bytes]:
+    """What the relay recorded of the one grant, as an exchange hands it to the journal."""
+    (given,) = vault.sharing.journal.to_follow()
+    with household.relay.factory(household.relay.url) as client:
+        entries, checkpoint = client.trace(given.number, given.owner, 0)
+    return given.number, [(one.index, one.time, one.body) for one in entries], checkpoint.count, checkpoint.chain
+
 
 def lost(household: Household, number: int) -> tuple[Vault, Exchange]:
     """A device in other hands: it does not take part in `settle` any more."""
@@ -300,6 +367,47 @@ class Test_removal:
         household.exchange.sync()
         household.settle()
         assert alike(household) and household.holder.count() == 1
+
+    def test_a_device_that_hears_of_its_removal_renews_no_access(self, household: Household) -> None:
+        """It owes an epoch of a section that both made alike, and hears in the same exchange that it was removed."""
+        _, doctor, person = household.professional()
+        old, on_old = household.add_device("vieux")
+        household.settle()
+        for vault in (household.holder, old):
+            vault.add_entry(vault.section("allergies"), "allergy", {"label": f"{vault is old}"})
+        (line,) = household.holder.list().documents
+        household.holder.sharing.grant(person, [line.id], right="read", purpose="avis", seconds=9999)
+        household.exchange.push()
+        household.holder.devices.remove(old.device_id.hex())
+        household.exchange.push()
+        theirs = [grant.id for grant in old.sharing.grants()]
+        report = on_old.sync()
+        assert old.devices.retired() == "removed" and "removed-here" in {event.kind for event in report.events}
+        assert theirs == [] and old.telling.journal.owed() == [(bytes.fromhex(line.id), True)]
+        lost(household, 1)
+        household.settle()
+        doctor.sync()
+        shown = doctor.open(line.id).document
+        assert [entry.text("label") for entry in shown.entries] == ["False"]
+
+    def test_what_was_written_while_removed_comes_along_when_that_does_not_hold(self, household: Household) -> None:
+        """Seed 717: a section that the holder's device has made meanwhile stayed two."""
+        first = household.holder
+        thief, on_thief = household.add_device("volé")
+        tablet, on_tablet = household.add_device("tablette")
+        household.settle()
+        thief.devices.remove(tablet.device_id.hex())
+        on_thief.push()
+        on_tablet.sync()
+        assert tablet.devices.retired() == "removed"
+        first.devices.remove(thief.device_id.hex())
+        lost(household, 1)
+        for vault in (first, tablet):
+            vault.add_entry(vault.section("allergies"), "allergy", {"label": f"{vault is first}"})
+        household.settle(5)
+        assert alike(household)
+        (line,) = first.list().documents
+        assert {entry.text("label") for entry in tablet.read(line.id).entries} == {"True", "False"}
 
     def turned_twice(self, household: Household) -> tuple[Vault, Exchange, Vault]:
         """The stolen device removes the holder's first and is heard first; then comes the turn that holds. Returns

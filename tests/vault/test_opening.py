@@ -16,6 +16,7 @@ from vault.errors import (
     BadSignature,
     CannotOpen,
     Malformed,
+    NotFound,
     Replayed,
     SuiteRefused,
     VaultError,
@@ -122,7 +123,7 @@ def test_one_signature_proves_one_opening() -> None:
 
 
 def test_a_tag_of_another_grant_proves_nothing() -> None:
-    with pytest.raises(BadSignature):
+    with pytest.raises(NotFound):
         verified(ENTRY, items={TAGS[0]: DOCUMENTS[0]})
 
 

@@ -226,6 +226,31 @@ class GrantStore:
             (number, position, time, entry, documents, why, state, detail),
         )
 
+    def judge_opening(self, number: bytes, position: int, documents: bytes, why: str, state: str, detail: str) -> None:
+        """What came of a line of the trace that was looked at again."""
+        self._store.run(
+            "UPDATE opening SET documents = ?, why = ?, state = ?, detail = ? WHERE number = ? AND position = ?",
+            (documents, why, state, detail, number, position),
+        )
+
+    def unnamed(self) -> dict[bytes, list[tuple[int, int, bytes]]]:
+        """Of each grant, (position, time, entry) of the openings that name a tag which was not known, in order."""
+        found: dict[bytes, list[tuple[int, int, bytes]]] = {}
+        for number, *entry in self._store.rows(
+            "SELECT number, position, time, entry FROM opening WHERE detail = 'not-found' ORDER BY number, position"
+        ):
+            found.setdefault(number, []).append((entry[0], entry[1], entry[2]))
+        return found
+
+    def proven_before(self, number: bytes, position: int) -> bytes | None:
+        """The entry of the last opening before this place of the trace that was proven."""
+        row = self._store.row(
+            "SELECT entry FROM opening WHERE number = ? AND position < ? AND state = 'opened'"
+            " ORDER BY position DESC LIMIT 1",
+            (number, position),
+        )
+        return row[0] if row else None
+
     def openings(self) -> list[OpeningRow]:
         rows = self._store.rows(
             "SELECT number, position, time, documents, why, state, detail FROM opening ORDER BY time"

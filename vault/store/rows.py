@@ -156,9 +156,10 @@ KINDS: dict[str, Kind] = {
             "entry": blob(at_most=20_000),
             "documents": blob(at_most=16_384),
             "why": text(4096),
-            "state": text(20),
+            "state": one_of("unknown", "opened"),
             "detail": text(100),
         },
+        join=_further("state", "unknown", "opened"),
     ),
     "visit": Kind(
         "visit",
@@ -311,6 +312,7 @@ def _joined(name: str, values: Values) -> Values:
         "authority": ("first", "second"),
         "inbox": ("state",),
         "given": ("state", "ended", "relay_half", "receipt"),
+        "opening": ("documents", "why", "state", "detail"),
     }
     kept |= {"visit": ("state", "half", "reader"), "deposit": ("state", "document", "sealed")}
     return {column: values[column] for column in kept.get(name, ())}
