@@ -1,7 +1,7 @@
 # Elpis. `make demo` tells the whole story; `make test` proves it. Nothing here needs root.
 # PYTHON=/path/to/python3.12 chooses an interpreter when none of python3.12, python3.11, python3 fits.
 
-.PHONY: demo test lint coverage bench simulate simulate-devices lock clean
+.PHONY: demo test lint coverage bench simulate simulate-devices nightly lock clean
 .DEFAULT_GOAL := demo
 
 export PYTHON
@@ -36,13 +36,19 @@ bench: ## one table of measured ratios; ARGS="--quick" or "--only NAME"
 	@.requirements/install dev
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
 
+simulate: ## many seeded lives of a record, its readers and a relay in good or bad hands; ARGS="--seeds 1..10000"
+	@.requirements/install dev
+	@.venv/bin/python -m tests.simulation.exchange $(or $(ARGS),--seeds 1..10000)
+
 simulate-devices: ## many seeded lives of several devices of one patient; ARGS="--seeds 1..10000"
 	@.requirements/install dev
 	@.venv/bin/python -m tests.simulation.household $(or $(ARGS),--seeds 1..10000)
 
-simulate: ## many seeded lives of a record, its readers and a relay in good or bad hands; ARGS="--seeds 1..10000"
-	@.requirements/install dev
-	@.venv/bin/python -m tests.simulation.exchange $(or $(ARGS),--seeds 1..10000)
+nightly: ## what takes hours: 10 000 lives of each kind, a million hostile changes, every check taken out once
+	@$(MAKE) simulate ARGS=
+	@$(MAKE) simulate-devices ARGS=
+	@.venv/bin/python -m tests.fuzz.crdt
+	@.venv/bin/python -m tests.spec.mutations
 
 lock: ## writes .requirements/*.txt from pyproject.toml; ARGS="--upgrade" takes newer versions
 	@.requirements/lock $(ARGS)

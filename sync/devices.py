@@ -53,7 +53,9 @@ class Household:
             except RelayUnreachable:
                 report.silent(mailbox.relay)
             except RelayRefused as refusal:
-                if refusal.status not in CLOSED:  # closed: a turn is on its way, and everything is told again after it
+                if refusal.status in CLOSED:
+                    self._closed(address)
+                else:
                     report.events.append(Event("refused", detail=f"{mailbox.kind}: {refusal.reason}"))
             except RelayContradiction as failure:
                 self._outbox.contradiction(address, failure)
@@ -61,10 +63,20 @@ class Household:
 
     def _must_read_first(self, mailbox: Mailbox) -> bool:
         """A copy that was put back tells nothing before it has read what it missed, nor does a device whose place in
-        the roster was lost with a history."""
-        devices = self._vault.devices
-        away = not devices.roster().has(self._vault.device_id)  # nobody would hear it before its act is done again
-        return mailbox.kind == "vault" and (bool(self._vault.meta("behind")) or away)
+        the roster was lost with a history, or whose words in an earlier log may still have to be told again."""
+        if mailbox.kind != "vault":
+            return False
+        if self._vault.meta("behind") or not self._vault.devices.roster().has(self._vault.device_id):
+            return True  # nobody would hear it before its act is done again
+        return mailbox.address == self._vault.telling.address and self._journal.waiting_elsewhere(mailbox.address)
+
+    def _closed(self, address: bytes) -> None:
+        """Nothing goes into this log any more. Of the current one a turn is on its way, after which everything is told
+        again; what waits for an earlier one goes into the current one now."""
+        current = self._vault.telling.address
+        if current and address != current:
+            with self._vault.store.transaction():
+                self._journal.retell_words(address, current)
 
     def caught_up(self, mailbox: Mailbox) -> None:
         if mailbox.address == self._vault.telling.address and self._vault.meta("behind"):

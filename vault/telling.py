@@ -282,12 +282,13 @@ class Telling:
         self.everything_into(mailbox, again=True)
 
     def tell_on(self, told: Told) -> None:
-        """What was read back from a log in which it counts for nobody is told in the channel that is now."""
+        """What was read back from a log in which it counts for nobody is told in the channel that is now, before what
+        was written after it."""
         if not self.active:
             return
         fields = decode_operation(told.kind, told.body)
         row = f"{fields['name']} {fields['key']}" if told.kind == "row" else None
-        self.journal.tell(self.address, told.kind, told.body, row=row)
+        self.journal.tell(self.address, told.kind, told.body, row=row, number=told.id)
 
     def _whole(self, document_id: str) -> Iterator[Operation]:
         replica = self._documents.replica(document_id)

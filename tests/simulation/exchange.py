@@ -8,35 +8,20 @@ import argparse
 import itertools
 import os
 import shutil
-import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from multiprocessing.util import Finalize
+from dataclasses import replace
 from pathlib import Path
 
 from tests.simulation import invariants
+from tests.simulation.running import MEMORY, Outcome, many, start
 from tests.simulation.schedule import Schedule, draw
 from tests.simulation.world import Template, World, determined
 
-MEMORY = Path("/dev/shm")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    seed: int
-    profile: str
-    failure: str = ""
-    where: str = ""
-
 
 class Runner:
-    """Runs of one process: one template, one worker."""
-
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="elpis-simulation-", dir=MEMORY if MEMORY.is_dir() else None))
         self._template = Template(self._folder / "template")
@@ -45,6 +30,9 @@ class Runner:
     def close(self) -> None:
         self._template.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run_seed(self, seed: int) -> Outcome:
+        return self.run(draw(seed))
 
     def run(self, schedule: Schedule, say: Callable[[str], None] = lambda line: None) -> Outcome:
         folder = self._folder / str(next(self._numbers))
@@ -101,31 +89,6 @@ def shrink(runner: Runner, schedule: Schedule, failure: str) -> Schedule:
     return schedule
 
 
-_runner: Runner | None = None
-
-
-def _one(seed: int) -> Outcome:
-    global _runner
-    if _runner is None:
-        _runner = Runner()
-        Finalize(None, _runner.close, exitpriority=1)
-    return _runner.run(draw(seed))
-
-
-def many(first: int, last: int, jobs: int) -> list[Outcome]:
-    """The outcomes that are failures."""
-    started, failed, done = time.monotonic(), [], 0
-    with ProcessPoolExecutor(jobs) as pool:
-        for outcome in pool.map(_one, range(first, last + 1), chunksize=8):
-            done += 1
-            if outcome.failure:
-                failed.append(outcome)
-                print(f"seed {outcome.seed} ({outcome.profile}): {outcome.failure[:600]}", flush=True)
-    taken = time.monotonic() - started
-    print(f"{done} seeds in {taken:.0f} s, {len(failed)} failed", flush=True)
-    return failed
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.exchange", description=__doc__)
     parser.add_argument("--seed", type=int, help="run one seed and print its schedule")
@@ -134,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shrink", action="store_true", help="leave out what a failing seed does not need")
     chosen = parser.parse_args(arguments)
     if chosen.seeds:
-        first, _, last = chosen.seeds.partition("..")
-        return 1 if many(int(first), int(last or first), chosen.jobs) else 0
+        return 1 if many(Runner, chosen.seeds, chosen.jobs) else 0
     runner = Runner()
     try:
         schedule = draw(chosen.seed or 0)
@@ -152,8 +114,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of a set of text is drawn anew for each process: a run must be the same run again.
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation.exchange", *sys.argv[1:]],
-                  {**os.environ, "PYTHONHASHSEED": "0"})  # fmt: skip
-    sys.exit(main())
+    start(main, "tests.simulation.exchange")

@@ -2,8 +2,9 @@
 a device that is stolen and removed, one that is put back from a copy, recovery kits old and new on any device whether
 it has met the others or not, a relay that forks.
 
-`python -m tests.simulation.household --seed 17` prints a schedule as it happens; `--seeds 1..60` runs many. What runs
-is the product's own code over the relay of `tests/simulation/relay.py`.
+`python -m tests.simulation.household --seed 17` prints a schedule as it happens; `--seeds 1..60` runs many, on `--jobs`
+processes, and prints the seeds that fail. What runs is the product's own code over the relay of
+`tests/simulation/relay.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import itertools
 import os
 import random
 import shutil
-import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -29,9 +28,9 @@ from sync.exchange import Exchange
 from sync.pairing import Guest, Host
 from sync.report import Event
 from tests.household import seen
-from tests.simulation.exchange import MEMORY, Outcome
 from tests.simulation.ledger import Ledger, Written, words
 from tests.simulation.relay import URL, Crash, Faults, Line, Relay
+from tests.simulation.running import MEMORY, Outcome, many, start
 from tests.simulation.schedule import CALL_FAULTS
 from tests.simulation.world import DAY, PASSPHRASE, REFUSED, START, Broken, Clock, Seat, Shared, determined, visible
 from tests.simulation.world import in_place as words_in
@@ -506,6 +505,9 @@ class Runner:
         self._template.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def run_seed(self, seed: int) -> Outcome:
+        return self.run(seed)
+
     def run(self, seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
         profile, steps = draw(seed)
         folder = self._folder / str(next(self._numbers))
@@ -527,28 +529,14 @@ class Runner:
         return Outcome(seed, profile)
 
 
-def many(first: int, last: int) -> int:
-    started, failed, runner = time.monotonic(), 0, Runner()
-    try:
-        for seed in range(first, last + 1):
-            outcome = runner.run(seed)
-            if outcome.failure:
-                failed += 1
-                print(f"seed {seed} ({outcome.profile}): {outcome.failure[:700]}", flush=True)
-    finally:
-        runner.close()
-    print(f"{last + 1 - first} seeds in {time.monotonic() - started:.0f} s, {failed} failed", flush=True)
-    return 1 if failed else 0
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.household", description=__doc__)
     parser.add_argument("--seed", type=int, help="run one seed and print its schedule")
     parser.add_argument("--seeds", metavar="A..B", help="run many seeds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if chosen.seeds:
-        first, _, last = chosen.seeds.partition("..")
-        return many(int(first), int(last or first))
+        return 1 if many(Runner, chosen.seeds, chosen.jobs) else 0
     runner = Runner()
     try:
         outcome = runner.run(chosen.seed or 0, print)
@@ -559,8 +547,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of a set of text is drawn anew for each process: a run must be the same run again.
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation.household", *sys.argv[1:]],
-                  {**os.environ, "PYTHONHASHSEED": "0"})  # fmt: skip
-    sys.exit(main())
+    start(main, "tests.simulation.household")

@@ -32,6 +32,7 @@ KEPT = {
     236: "two histories bring one device",
     305: "a copy that was put back reads what it had told itself, and owes what that owes",
     369: "what was told in a log before a turn that does not hold",
+    432: "words told behind a turn, and words that build on them told after it",
     526: "an amendment that a crash did not undo",
     618: "an opening by a renewal that another device has not told of yet",
     656: "an inbox is closed that stayed open in another history",

@@ -409,6 +409,27 @@ class Test_removal:
         (line,) = first.list().documents
         assert {entry.text("label") for entry in tablet.read(line.id).entries} == {"True", "False"}
 
+    def test_words_for_an_earlier_channel_that_takes_nothing_any_more_are_told_in_the_last(
+        self, household: Household
+    ) -> None:
+        """Whoever was removed has the token of the old channel and closes it."""
+        old, _ = household.add_device("vieux")
+        household.settle()
+        section = household.holder.section("allergies")
+        household.holder.add_entry(section, "allergy", {"label": "avant"})
+        former = household.holder.telling.address
+        household.holder.devices.remove(old.device_id.hex())
+        lost(household, 1)
+        with household.relay.factory(household.relay.url) as client:
+            client.close_mailbox(former, old.telling.channel().owner, False)  # type: ignore[union-attr, arg-type]
+        household.exchange.sync()
+        household.holder.add_entry(section, "allergy", {"label": "après"})
+        household.exchange.sync()
+        assert not household.holder.telling.journal.unsealed(household.holder.telling.address, 1)[0]
+        household.add_device("neu")
+        household.settle()
+        assert alike(household)
+
     def turned_twice(self, household: Household) -> tuple[Vault, Exchange, Vault]:
         """The stolen device removes the holder's first and is heard first; then comes the turn that holds. Returns
         (the third device, which followed the thief, its exchange, the first)."""

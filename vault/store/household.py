@@ -63,8 +63,13 @@ class HouseholdStore:
 
     # What is to be told
 
-    def tell(self, mailbox: bytes, kind: str, body: bytes, row: str | None = None) -> None:
-        self._store.run("INSERT INTO told (mailbox, row, kind, body) VALUES (?, ?, ?, ?)", (mailbox, row, kind, body))
+    def tell(
+        self, mailbox: bytes, kind: str, body: bytes, row: str | None = None, *, number: int | None = None
+    ) -> None:
+        """`number`: its place among what waits; None behind everything."""
+        self._store.run(
+            "INSERT INTO told (id, mailbox, row, kind, body) VALUES (?, ?, ?, ?, ?)", (number, mailbox, row, kind, body)
+        )
 
     def unsealed(self, mailbox: bytes, limit: int) -> tuple[list[tuple[str, bytes]], int]:
         """(what lies in no envelope yet, in order, the number of the last): at least one operation when there is one,
@@ -106,6 +111,15 @@ class HouseholdStore:
         """Whether something is still to be told there, or to be read back."""
         return self._store.row("SELECT 1 FROM told WHERE mailbox = ? LIMIT 1", (mailbox,)) is not None
 
+    def waiting_elsewhere(self, mailbox: bytes) -> bool:
+        """Whether words of this device in another log of the vault are not read back yet."""
+        marks = ", ".join("?" * len(ACTS))
+        waiting = (
+            "SELECT 1 FROM told JOIN mailbox ON mailbox.address = told.mailbox WHERE told.mailbox <> ?"
+            f" AND mailbox.kind = 'vault' AND told.kind NOT IN ({marks}) LIMIT 1"
+        )
+        return self._store.row(waiting, (mailbox, *ACTS)) is not None
+
     def told_mailboxes(self) -> list[bytes]:
         """Mailboxes in which something is still to be told or to be read back."""
         return [row[0] for row in self._store.rows("SELECT DISTINCT mailbox FROM told")]
@@ -132,6 +146,14 @@ class HouseholdStore:
         """What was told in a mailbox that is over and was not read back is told again in another."""
         self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
         self._store.run("UPDATE told SET mailbox = ?, sealed = 0 WHERE mailbox = ?", (into, mailbox))
+
+    def retell_words(self, mailbox: bytes, into: bytes) -> None:
+        """What was told in a mailbox that takes nothing any more, but for what it does to the roster."""
+        marks = ", ".join("?" * len(ACTS))
+        self._store.run(
+            f"UPDATE told SET mailbox = ?, sealed = 0 WHERE mailbox = ? AND kind NOT IN ({marks})",
+            (into, mailbox, *ACTS),
+        )
 
     def forget(self, mailbox: bytes) -> None:
         self._store.run("DELETE FROM envelope WHERE mailbox = ?", (mailbox,))
