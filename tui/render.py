@@ -361,6 +361,17 @@ def devices(items: Iterable[Any]) -> str:
     return "\n".join(lines)
 
 
+def removal(outranks: bool) -> str:
+    """What the removal of a device does not do. `outranks`: it stands before the one that removes it."""
+    text = _("What this device has read it keeps. It gets nothing that is written from now on.")
+    if outranks:
+        text += " " + _(
+            "It has been yours for longer than the one you use: in other hands it could undo this, unless your recovery"
+            " kit says so too: elpis device remove DEVICE --kit FILE"
+        )
+    return text
+
+
 def retirement(why: str) -> str:
     """What a device that takes no part any more says of itself; "" for one that does."""
     return {

@@ -1,4 +1,5 @@
-"""The recovery sheet of a kit, as text or as a page to print, in the language spoken now."""
+"""The recovery sheet of a kit, as text or as a page to print, in the language spoken now; and the words that a person
+brings from one."""
 
 from __future__ import annotations
 
@@ -8,11 +9,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.language import language
+from tui import asking, files
+from tui.language import _, language, ngettext
 
 if TYPE_CHECKING:
+    from tui.session import Session
     from vault.exporters.sheet import Sheet
     from vault.recovery import RecoveryKit
+
+SHARE_WORDS = 33
 
 
 def sheet_text(kit: RecoveryKit) -> str:
@@ -53,3 +58,25 @@ def _sheets(kit: RecoveryKit, scheme: str) -> list[Sheet]:
         Sheet(tuple(share.text.split()), kit.fingerprint(), share.number, len(shares), share.needed, share.set_id)
         for share in shares
     ]
+
+
+def brought(session: Session) -> list[str]:
+    """The 24 words, or shares: from files, or typed one after the other."""
+    if session.args.kit:
+        return [files.read_small(Path(name)).decode("utf-8", "replace") for name in session.args.kit]
+    from vault.errors import VaultLocked
+
+    if not asking.at_terminal():
+        raise VaultLocked(_("no recovery kit was given: --kit FILE"))
+    typed = [asking.hidden(_("The 24 words, or a share: "))]
+    if len(typed[0].split()) < SHARE_WORDS:
+        return typed
+    from vault.shares import read_share
+
+    first = read_share(typed[0].split())
+    while len(typed) < first.needed:
+        left = first.needed - len(typed)
+        session.say(ngettext("{n} share is missing.", "{n} shares are missing.", left).format(n=left))
+        typed.append(asking.hidden(_("The next share: ")))
+        read_share(typed[-1].split(), len(typed))
+    return typed

@@ -121,6 +121,11 @@ class Devices:
         plain = " ".join(name.split())[:NAME]
         self._vault.set_meta(f"device:{of}", plain + (f"\n{restored_from.hex()}" if restored_from else ""))
 
+    def outranks(self, device_id: str) -> bool:
+        """Whether that device stands before this one: in other hands, it could undo its removal by this one."""
+        order = [device.id.hex() for device in self.roster().devices]
+        return self._vault.device_id.hex() in order[order.index(device_id) :]
+
     def find(self, prefix: str) -> DeviceLine:
         """By name or by the beginning of its id."""
         low = prefix.strip().casefold()
@@ -187,21 +192,33 @@ class Devices:
 
     # Removing one, and other turns
 
-    def remove(self, device_id: str) -> None:
-        """From now on this device is none of the holder's: the vault goes to its next epoch without it."""
-        self._need_part()
-        wanted = bytes.fromhex(device_id)
-        if not self.roster().has(wanted):
+    def remove(self, device_id: str, kit: RecoveryKit | None = None) -> None:
+        """From now on this device is none of the holder's: the vault goes to its next epoch without it.
+
+        With the kit its root signs the removal, which holds against whatever the device signs, its own removal of this
+        one included. InputRefused for a kit that was replaced, or used elsewhere since this device was removed.
+        """
+        root = kit.root_key() if kit else None
+        if root is None:
+            self._need_part()
+        chain, returns = self._before_removal(root)
+        roster, wanted = self._rosters(chain)[-1], bytes.fromhex(device_id)
+        if not roster.has(wanted):
             raise NotFound("no such device", wanted=device_id)
         if wanted == self._vault.device_id:
             raise InputRefused("this is the device that you are using", hint="remove it from another one")
-        self._turn(make_next(self.roster(), self._key(), remove=[wanted], now=self._now()))
+        if root is not None and root.public != roster.root:
+            raise InputRefused("this recovery kit was replaced by another one", hint="Use the newest kit.")
+        with self._store.transaction():
+            self._follow_on(chain)
+            self._turn(make_next(roster, root or self._key(), remove=[wanted], now=self._now()), returns=returns)
         self.settle()
         Hearing(self._vault).rescue(wanted)
 
-    def _turn(self, statement: bytes, *, introduces: bool = False) -> None:
+    def _turn(self, statement: bytes, *, introduces: bool = False, returns: bool = False) -> None:
         """The vault's next epoch: a new channel for those who stay, a new inbox, tokens and accesses. `introduces`:
-        this device is in no statement before it."""
+        this device is in no statement before it. `returns`: it was removed, and tells in the last log that it knows.
+        """
         home = self._vault.people.relay()
         telling = self._vault.telling
         with self._store.transaction():
@@ -209,6 +226,8 @@ class Devices:
             self._say(statement)
             if home is None:
                 return
+            if returns and (path := self._logs.lead(self.chain())):
+                telling.move_to(path[-1])
             if telling.active:
                 roster = self.roster()
                 address = self._make_channel(home[0], roster.epoch)
@@ -226,13 +245,17 @@ class Devices:
                     arguments = {"owner": owner, "add": [fresh], "remove": [old]}
                     self._outbox.queue(relay, "change_blob_tokens", file, arguments)
                     self._journal.set_file_token(sealed, token)
+                if returns:
+                    telling.tell_anew(address)
+                    self._vault.set_meta(BEHIND, "1")  # what others told since counts from now on
             self._vault.people.renew_inbox()
             self._vault.set_meta(ANEW, "1")
 
     def settle(self) -> None:
         """What other devices' epochs and a turn left to do. A crash only puts it off until the next exchange."""
         if self._vault.telling.active and self._logs.count_statements() > len(self.chain()):
-            self._do_again()
+            while self._do_again():
+                pass
         for document, lost in self._journal.owed():
             with self._store.transaction():
                 if self._vault.sharing.reconcile(document.hex(), lost=lost):
@@ -343,7 +366,15 @@ class Devices:
 
     def was(self, device: bytes) -> bool:
         """Whether this device had that id before it got new keys."""
-        return device != self._vault.device_id and any(device == one for one, _ in self._selves())
+        return device != self._vault.device_id and self._is_self(device)
+
+    def _is_self(self, device: bytes) -> bool:
+        return any(device == one for one, _ in self._selves())
+
+    def _this(self) -> Device:
+        """This device, as a roster names it."""
+        box = BoxKey.from_secret(self._vault.keyring.need("device-box"))
+        return make_device(self._key().public, box.public, self._now())
 
     def _selves(self) -> list[tuple[bytes, BoxKey]]:
         """The device that this is, and those that it was before copies were put back or kits used, newest first."""
@@ -460,8 +491,13 @@ class Devices:
         brought = {device.sign for device in roster.devices} - {device.sign for device in before.devices}
         return roster.signer in signs or not brought.isdisjoint(signs)
 
-    def _do_again(self) -> None:
-        """What this device did in a history that does not hold is done in the one that does, once its log is read."""
+    def _do_again(self) -> bool:
+        """What this device did in a history that does not hold is done in the one that does, once its log is read: one
+        statement of it. Whether there was something to do.
+
+        Each is one thing: new keys of this device, others who come, others who leave. A single device that leaves and a
+        single one that comes would read as one with new keys.
+        """
         roster, channel = self.roster(), self._vault.telling.channel()
         key = self._key_in(roster)
         if (
@@ -471,23 +507,30 @@ class Devices:
             or self.retired()
             or self._vault.meta(BEHIND)
         ):
-            return
+            return False
         added, removed, least = self._lost_acts()
         coming = [one for one in added if not roster.has(one.id) and one.id not in roster.gone]
         leaving = [one for one in removed if roster.has(one)]
+        if unknown := not roster.has(self._vault.device_id):
+            # A copy that was put back while its place was lost is in no statement of its own.
+            coming, leaving = [self._this()], [one for one in leaving if one == derive_device_id(key.public)]
+        elif coming:
+            leaving = []
         if not coming and not leaving and least <= roster.min_suite:
-            return
-        unknown = not roster.has(self._vault.device_id)
+            return False
+        if key.public in self._histories().struck(roster.head):
+            return False
         statement = make_next(roster, key, add=coming, remove=leaving, min_suite=least, now=self._now())
         if leaving:
             self._turn(statement, introduces=unknown)
-            return
+            return True
         with self._store.transaction():
             self._say(statement)
             if unknown:
                 self._introduce()
             else:
                 self._vault.telling.tell("roster", {"chain": self.chain()})
+        return True
 
     # A copy that was put back, a recovery kit that was used
 
@@ -510,23 +553,48 @@ class Devices:
                 self._introduce()
 
     def recovered(self, kit: RecoveryKit, deliver: Callable[[RecoveryKit], object] | None = None) -> RecoveryKit:
-        """After the kit opened this vault: new device keys, a new kit and root, a new epoch; every device is told."""
-        root, roster = kit.root_key(), self.roster()
+        """After the kit opened this vault: new device keys, a new kit and root, a new epoch; every device is told.
+
+        InputRefused on a device that was removed since the kit was replaced, or used elsewhere.
+        """
+        root = kit.root_key()
+        chain, returns = self._before_removal(root)
+        roster = self._rosters(chain)[-1]
         by = root if root.public == roster.root else self._key_in(roster) or self._key()
         old, name = self._vault.device_id, self.name(self._vault.device_id)
         with self._store.transaction():
+            self._follow_on(chain)
             fresh = self._vault.renew_kit(deliver)
             device = self._new_keys()
             leaving = [old] if roster.has(old) else []
             self.set_name(name, device.id)
-            self._vault.set_meta(RETIRED, "")
             root = fresh.root_key()
             statement = make_next(
                 roster, by, add=[device], remove=leaving, root=root.public, new_epoch=True, now=self._now()
             )
-            self._turn(statement, introduces=True)
+            self._turn(statement, introduces=True, returns=returns)
         self.settle()
         return fresh
+
+    def _before_removal(self, root: SigningKey | None) -> tuple[list[bytes], bool]:
+        """(the chain to go on from, whether this device was removed): up to where it was still in it and this root
+        vouched, for what the root signs there holds against what removed it."""
+        chain = self.chain()
+        if root is None or self.retired() != "removed":
+            return chain, False
+        rosters = self._rosters(chain)
+        last = next((one for one in reversed(rosters[:-1]) if self._key_in(one) is not None), None)
+        if last is None or last.root != root.public or rosters[last.count].signer == root.public:
+            raise InputRefused(
+                "this kit cannot take a removed device back", hint="Add it anew from another device: elpis device add."
+            )
+        return chain[: last.count], True
+
+    def _follow_on(self, chain: Sequence[bytes]) -> None:
+        """What this device says next follows this chain, and it takes part."""
+        self._journal.put_chain(chain)
+        self._vault.set_meta("roster", chain[-1])
+        self._vault.set_meta(RETIRED, "")
 
     def new_root(self, root: bytes) -> None:
         """Another recovery kit: its root vouches from now on."""

@@ -5,10 +5,10 @@ Whoever knows the same statements comes to the same chain, in whatever order the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from vault.errors import Malformed, TooLarge
-from vault.roster import Device, Roster, beats, derive_head, rank, read_first, read_next
+from vault.roster import Device, Roster, derive_head, rank, read_first, read_next
 
 MAX_STATEMENTS = 8192
 Known = tuple[bytes, bytes]  # a statement and the head of the one before it; b"" before the first
@@ -71,6 +71,10 @@ class Histories:
     def knows(self, head: bytes) -> bool:
         return head in self._read
 
+    def heads(self) -> list[bytes]:
+        """Of every statement that is known."""
+        return list(self._read)
+
     def roster(self, head: bytes) -> Roster:
         return self._read[head]
 
@@ -88,27 +92,80 @@ class Histories:
             waiting += self._after.get(roster.head, ())
         return found
 
-    def held(self, without: Collection[bytes] = ()) -> list[bytes]:
-        """The chain that holds; `without`: heads of statements that do not count, nor what follows them."""
-        after: dict[bytes, bytes] = {}
-        for head in sorted(self._read, key=lambda one: -self._read[one].count):
-            branches = [one for one in self._after.get(head, ()) if one not in without]
-            if branches:
-                after[head] = self._best(head, branches, after)
-        return [self._data[roster.head] for roster in self._along(self._after[b""][0], after)]
+    def held(self) -> list[bytes]:
+        """The chain that holds."""
+        void = self._void()
+        chain, at = [], self._after[b""][0]
+        while True:
+            chain.append(self._data[at])
+            following = [head for head in self._after.get(at, ()) if head not in void]
+            if not following:
+                return chain
+            at = min(following, key=lambda head, before=self._read[at]: rank(self._read[head], before))  # type: ignore[misc]
 
-    def _best(self, at: bytes, branches: Sequence[bytes], after: Mapping[bytes, bytes]) -> bytes:
-        before = self._read[at]
-        first, *others = sorted(branches, key=lambda head: rank(self._read[head], before))
-        for other in others:
-            if not beats([*self._along(first, after)], [*self._along(other, after)], before):
-                first = other
-        return first
+    def struck(self, head: bytes) -> set[bytes]:
+        """Who signed statements that follow this one and are void: there, another one would be too."""
+        void = self._void()
+        return {self._read[one].signer for one in self._after.get(head, ()) if one in void}
 
-    def _along(self, head: bytes, after: Mapping[bytes, bytes]) -> Iterator[Roster]:
-        while head:
-            yield self._read[head]
-            head = after.get(head, b"")
+    def _void(self) -> set[bytes]:
+        """Statements that count for nothing, because a removal beats what the removed device did concurrently."""
+        signed: dict[bytes, list[bytes]] = {}
+        for roster in self._read.values():
+            signed.setdefault(roster.signer, []).append(roster.head)
+        spans, void = self._spans(), set[bytes]()
+        for head, gone in self._removals():
+            if head not in void:
+                begin, end = spans[head]
+                for other in signed.get(gone, ()):
+                    first, last = spans[other]
+                    if last < begin or end < first:
+                        void.update(self._with_following(other, void))
+        return void
+
+    def _removals(self) -> list[tuple[bytes, bytes]]:
+        """(head of the statement, signing key of the device that left), in the order in which they count."""
+        appeared: dict[bytes, tuple[int, int, bytes]] = {}
+        for roster in sorted(self._read.values(), key=lambda one: one.count):
+            for place, device in enumerate(roster.devices):
+                known = appeared.get(device.sign)
+                new = (roster.count, place, device.sign)
+                appeared[device.sign] = min(new, known) if known else new
+        found = []
+        for head, roster in self._read.items():
+            before = self.before(head)
+            gone = [device for device in before.devices if not roster.has(device.id)]
+            if len(gone) == 1 and len(roster.devices) == len(before.devices):
+                continue  # a device with new keys
+            by = (0, 0, b"") if roster.signer == before.root else appeared[roster.signer]
+            order = (by, roster.count, head)
+            found += [(order, head, device.sign) for device in gone]
+        return [(head, gone) for _, head, gone in sorted(found)]
+
+    def _spans(self) -> dict[bytes, tuple[int, int]]:
+        """Where each statement stands when the tree is walked, and where what follows it ends."""
+        begun: dict[bytes, int] = {}
+        spans: dict[bytes, tuple[int, int]] = {}
+        waiting = [(head, False) for head in self._after.get(b"", ())]
+        while waiting:
+            head, done = waiting.pop()
+            if done:
+                spans[head] = (begun[head], len(begun) - 1)
+                continue
+            begun[head] = len(begun)
+            waiting.append((head, True))
+            waiting += [(following, False) for following in self._after.get(head, ())]
+        return spans
+
+    def _with_following(self, head: bytes, known: Collection[bytes]) -> set[bytes]:
+        found: set[bytes] = set()
+        waiting = [head]
+        while waiting:
+            at = waiting.pop()
+            if at not in known and at not in found:
+                found.add(at)
+                waiting += self._after.get(at, ())
+        return found
 
     def others(self, chain: Sequence[bytes]) -> Iterator[tuple[Roster, Roster]]:
         """Statements that are not in this chain, each with the one before it."""

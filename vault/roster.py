@@ -178,24 +178,9 @@ def read_chain(statements: Sequence[bytes], root: bytes, vault_id: bytes) -> tup
 
 
 def rank(statement: Roster, before: Roster) -> tuple[int, bytes]:
-    """The order in which several statements after `before` are compared: the root, then the devices in theirs."""
+    """The order of several statements after `before`: the root's, then those of the devices in theirs."""
     order = [before.root, *(device.sign for device in before.devices)]
     return order.index(statement.signer), statement.head
-
-
-def beats(ours: Sequence[Roster], theirs: Sequence[Roster], before: Roster) -> bool:
-    """Whether our branch after `before` holds against theirs."""
-    a, b = ours[0], theirs[0]
-    if (a.signer == before.root) != (b.signer == before.root):
-        return a.signer == before.root
-    removes, removed = _removes(ours, b.signer), _removes(theirs, a.signer)
-    if removes != removed:
-        return removes
-    return rank(a, before) < rank(b, before)
-
-
-def _removes(branch: Sequence[Roster], signer: bytes) -> bool:
-    return any(signer not in {device.sign for device in roster.devices} for roster in branch)
 
 
 def derive_head(data: bytes) -> bytes:

@@ -106,72 +106,80 @@ def read_roster_chain(chain: Sequence[bytes], root: bytes, vault: bytes) -> Told
     return told | {"head": head(chain[-1]), "devices": [device["id"] for device in last["devices"]]}
 
 
-def removes(branch: Sequence[Told], signer: bytes) -> bool:
-    return not all(any(device["sign"] == signer for device in told["devices"]) for told in branch)
-
-
-def holds(ours: Sequence[bytes], theirs: Sequence[bytes], root: bytes, vault: bytes) -> Sequence[bytes]:
-    """Section 4."""
-    mine = read_all(ours, root, vault)
-    try:
-        other = read_all(theirs, root, vault)
-    except Refused:
-        return ours
-    common = 0
-    while common < min(len(ours), len(theirs)) and ours[common] == theirs[common]:
-        common += 1
-    if common == 0:
-        return ours
-    if common == min(len(ours), len(theirs)):
-        return max(ours, theirs, key=len)
-    parent, a, b = mine[common - 1], mine[common], other[common]
-    by_root = [told["signer"] == parent["root"] for told in (a, b)]
-    if by_root[0] != by_root[1]:
-        return ours if by_root[0] else theirs
-    gone = removes(mine[common:], b["signer"]), removes(other[common:], a["signer"])
-    if gone[0] != gone[1]:
-        return ours if gone[0] else theirs
-    if a["signer"] != b["signer"]:
-        order = [device["sign"] for device in parent["devices"]]
-        return min((ours, a), (theirs, b), key=lambda branch: order.index(branch[1]["signer"]))[0]
-    return min(ours, theirs, key=lambda chain: head(chain[common]))
-
-
-def rank(told: Told, parent: Told) -> tuple[int, bytes]:
-    order = [parent["root"], *(device["sign"] for device in parent["devices"])]
-    return order.index(told["signer"]), told["head"]
-
-
-def held_among(chains: Sequence[Sequence[bytes]], at: int, root: bytes, vault: bytes) -> Sequence[bytes]:
-    """The chain that holds among several that are one up to `at`: of every fork its branches first."""
-    ended = [chain for chain in chains if len(chain) == at]
-    branches: dict[bytes, list[Sequence[bytes]]] = {}
+def tree(chains: Sequence[Sequence[bytes]], root: bytes, vault: bytes) -> dict[bytes, tuple[Told, list[bytes]]]:
+    """Of every statement its content and the heads of its chain, itself the last. A chain that begins otherwise than
+    the first one is left out."""
+    known: dict[bytes, tuple[Told, list[bytes]]] = {}
     for chain in chains:
-        if len(chain) > at:
-            branches.setdefault(chain[at], []).append(chain)
-    if not branches:
-        return ended[0]
-    best = [held_among(group, at + 1, root, vault) for group in branches.values()]
-    if len(best) == 1:
-        return best[0]
+        if chain[0] != chains[0][0]:
+            continue
+        heads: list[bytes] = []
+        for data, told in zip(chain, read_all(chain, root, vault), strict=True):
+            heads.append(head(data))
+            known[heads[-1]] = told, list(heads)
+    return known
 
-    def place(chain: Sequence[bytes]) -> tuple[int, bytes]:
-        told = read_all(chain, root, vault)
-        return rank(dict(told[at]) | {"head": head(chain[at])}, told[at - 1])
 
-    winner, *others = sorted(best, key=place)
-    for other in others:
-        winner = holds(winner, other, root, vault)
-    return winner
+def void_among(known: Mapping[bytes, tuple[Told, list[bytes]]]) -> set[bytes]:
+    """Section 4, rule 1."""
+    came: dict[bytes, tuple[int, int, bytes]] = {}
+    for told, _ in known.values():
+        for place, device in enumerate(told["devices"]):
+            here = (told["count"], place, device["sign"])
+            came[device["sign"]] = min(here, came.get(device["sign"], here))
+    removals = []
+    for name, (told, line) in known.items():
+        if len(line) == 1:
+            continue
+        before = known[line[-2]][0]
+        here = [device["sign"] for device in told["devices"]]
+        gone = [device["sign"] for device in before["devices"] if device["sign"] not in here]
+        if len(gone) == 1 and len(here) == len(before["devices"]):
+            continue
+        by = (0, 0, b"") if told["signer"] == before["root"] else came[told["signer"]]
+        removals += [(by, told["count"], name, sign) for sign in gone]
+    void: set[bytes] = set()
+    for _by, _count, name, gone in sorted(removals):
+        if name in void:
+            continue
+        struck = {
+            other
+            for other, (told, line) in known.items()
+            if told["signer"] == gone and other not in known[name][1] and name not in line
+        }
+        void |= {other for other, (_, line) in known.items() if struck.intersection(line)}
+    return void
+
+
+def held_among(chains: Sequence[Sequence[bytes]], root: bytes, vault: bytes) -> bytes:
+    """Section 4: the head of the chain that holds among all that are known."""
+    known = tree(chains, root, vault)
+    void, at = void_among(known), head(chains[0][0])
+    while True:
+        before = known[at][0]
+        signers = [before["root"], *(device["sign"] for device in before["devices"])]
+        following = [
+            (signers.index(told["signer"]), name)
+            for name, (told, line) in known.items()
+            if line[-2:-1] == [at] and name not in void
+        ]
+        if not following:
+            return at
+        at = min(following)[1]
 
 
 def read_histories(chains: Sequence[Sequence[bytes]], root: bytes, vault: bytes) -> Told:
-    """Section 4, more than two: the head of the chain that holds among all that are known."""
-    for chain in chains:
-        read_all(chain, root, vault)
-    return {"head": head(held_among(chains, 1, root, vault)[-1])}
+    """Section 4, of several."""
+    return {"head": held_among(chains, root, vault)}
 
 
 def read_choice(ours: Sequence[bytes], theirs: Sequence[bytes], root: bytes, vault: bytes) -> Told:
-    """The head of the chain that holds."""
-    return {"head": head(holds(ours, theirs, root, vault)[-1])}
+    """Section 4, of two: one that does not read counts for nothing."""
+    chains = [ours]
+    read_all(ours, root, vault)
+    try:
+        read_all(theirs, root, vault)
+        chains.append(theirs)
+    except Refused:
+        pass
+    return {"head": held_among(chains, root, vault)}

@@ -192,8 +192,73 @@ def make_chains() -> Vectors:
     return vectors
 
 
+def make_void(vectors: Vectors) -> None:
+    """A removal beats what the removed device does concurrently, in whichever branch."""
+    first, second, third = key_of("device"), key_of("laptop"), key_of("phone")
+    everybody, watch = [DEVICE, LAPTOP, PHONE], device("watch")
+    by_first = THREE.then(first, devices=[*everybody, TABLET])
+    by_second = THREE.then(second, devices=[*everybody, watch])
+    removal = THREE.then(second, devices=[DEVICE, LAPTOP], epoch=2)
+    goes_on = by_second.then(third, devices=[LAPTOP, PHONE, watch], epoch=2)
+    rooted = THREE.then(ROOT, devices=[*everybody, TABLET])
+    crossed = [
+        by_second.then(first, devices=[DEVICE, LAPTOP, watch], epoch=2),
+        THREE.then(third, devices=[*everybody, TABLET]).then(first, devices=[DEVICE, PHONE, TABLET], epoch=2),
+    ]
+    crossed.sort(key=lambda chain: hash32(chain.statements[-1]))
+    for name, description, winner, loser, left in (
+        (
+            "void-in-the-branch-that-holds",
+            "a removed device goes on where a senior added a device: that counts, what it does there does not",
+            by_first.then(third, devices=[DEVICE, PHONE, TABLET], epoch=2),
+            removal,
+            1,
+        ),
+        (
+            "void-in-the-branch-that-does-not",
+            "a removed device takes up a branch that lost, and removes who removed it",
+            THREE.then(first, devices=[DEVICE, LAPTOP], epoch=2),
+            goes_on,
+            1,
+        ),
+        (
+            "void-behind-the-root",
+            "the root's word holds, what a device that was removed meanwhile says after it does not",
+            rooted.then(third, devices=[DEVICE, PHONE, TABLET], epoch=2),
+            removal,
+            1,
+        ),
+        (
+            "void-removal",
+            "a removal that is void counts for nothing",
+            by_first.then(second, devices=[DEVICE, LAPTOP, TABLET], epoch=2),
+            THREE.then(third, devices=[*everybody, watch]).then(third, devices=[DEVICE, PHONE, watch], epoch=2),
+            2,
+        ),
+        (
+            "void-by-the-senior",
+            "two remove each other, the senior later in its chain: its removal counts",
+            by_first.then(second, devices=[DEVICE, LAPTOP, TABLET], epoch=2),
+            THREE.then(third, devices=[DEVICE, PHONE], epoch=2),
+            2,
+        ),
+        (
+            "void-crosswise",
+            "one device removes two others, each of whom acted in the other branch: the removal with the lesser head",
+            crossed[0],
+            crossed[1],
+            2,
+        ),
+    ):
+        head = hash32(winner.statements[len(THREE.statements) + left - 1])
+        for side, ours, theirs in (("", winner, loser), ("-seen-from-there", loser, winner)):
+            given = {"ours": ours.statements, "theirs": theirs.statements, "root": ROOT.public, "vault": VAULT}
+            vectors.valid(name + side, description, given, {"head": head})
+
+
 def make_choices() -> Vectors:
     vectors = Vectors("roster-choice")
+    make_void(vectors)
     first, second, third = key_of("device"), key_of("laptop"), key_of("phone")
     everybody = [DEVICE, LAPTOP, PHONE]
     by_first = THREE.then(first, devices=[*everybody, TABLET])
@@ -249,7 +314,8 @@ def make_histories() -> Vectors:
     first, second, third = key_of("device"), key_of("laptop"), key_of("phone")
     everybody = [DEVICE, LAPTOP, PHONE]
     added = [THREE.then(key, devices=[*everybody, device(f"of {n}")]) for n, key in enumerate((first, second, third))]
-    # Each removes the next: of the two seniors the first holds, and against it the third, which removes it.
+    # Each removes the next: the first makes the second's removal void, which spares the third's, which makes the
+    # first's void.
     circle = [
         THREE.then(first, devices=[DEVICE, PHONE], epoch=2),
         THREE.then(second, devices=[DEVICE, LAPTOP], epoch=2),
@@ -261,11 +327,25 @@ def make_histories() -> Vectors:
         branch.then(third, devices=[LAPTOP, PHONE, device("of 1")], epoch=2),
         added[0],
     ]
+    by_senior = added[0]
+    elsewhere = [by_senior, circle[1], circle[2]]
+    again = [
+        THREE.then(second, devices=[DEVICE, LAPTOP], epoch=2),
+        by_senior.then(third, devices=[DEVICE, PHONE, device("of 0")], epoch=2),
+        by_senior.then(second, devices=[DEVICE, LAPTOP, device("of 0")], epoch=2),
+    ]
     for name, description, chains, winner in (
         ("senior", "three add one each: the senior's holds", added, added[0]),
-        ("circle", "each removes the next: compared in the order of the devices", circle, circle[2]),
+        ("circle", "each removes the next: taken in the order of the devices", circle, circle[2]),
         ("longer", "two of them are one history", [THREE, branch, inner[0]], inner[0]),
-        ("inner-fork", "a fork within a branch is settled first, then the branches", inner, inner[1]),
+        ("inner-fork", "a removal in a fork within one branch counts in the others", inner, inner[1]),
+        ("removal-elsewhere", "a removal in a branch that lost counts in the others", elsewhere, elsewhere[0]),
+        (
+            "removal-again",
+            "a removal that lost to a senior's act, made again after it: it counts there too",
+            again,
+            again[2],
+        ),
     ):
         for number, order in enumerate(permutations(chains)):
             given = dict(zip(("first", "second", "third"), (chain.statements for chain in order), strict=True))

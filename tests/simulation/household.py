@@ -10,7 +10,6 @@ processes, and prints the seeds that fail. What runs is the product's own code o
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 import os
 import random
@@ -19,6 +18,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from vault.replica import conflicts
 
 DEVICES = ("D1", "D2", "D3")
 SECTIONS = ("allergies", "conditions", "medications")
-PROFILES = ("apart", "crash", "shared", "stolen", "restored", "recovered", "forked")
+PROFILES = ("apart", "crash", "shared", "stolen", "restored", "recovered", "forked", "mixed")
 ACTS = {"letter": 4, "entry": 7, "amend": 6, "title": 2, "sync": 16, "push": 2, "restart": 1, "wait": 4}
 MORE = {
     "shared": {"grant": 4, "revoke": 2, "open": 6, "write": 6},
@@ -51,6 +51,7 @@ MORE = {
     "recovered": {"recover": 2, "grant": 2},
     "forked": {"fork": 3, "join": 3},
 }  # fmt: skip
+MORE["mixed"] = {act: weight for name in PROFILES[2:6] for act, weight in MORE[name].items()}
 ROUNDS = 14
 LIST = tuple[str, int, int]
 
@@ -60,7 +61,7 @@ class Template:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        primitives.derive_passphrase_key = functools.lru_cache(maxsize=None)(primitives.derive_passphrase_key)
+        primitives.derive_passphrase_key = lru_cache(maxsize=None)(primitives.derive_passphrase_key)
         self.quarantine = Shared()
         clock = Clock()
         self.relay = Relay(clock)
@@ -127,7 +128,7 @@ class House:
         self.relay.clock.now()
         self.events: list[tuple[str, Event]] = []
         self.seats: dict[str, Seat] = {}
-        self.stolen = ""
+        self.stolen = self.remover = ""  # `remover`: who removed the stolen device, "" when that may be forgotten
         self.pictures: dict[str, int] = {}
         for name in (*DEVICES, "A"):
             shutil.copytree(template.folder / name, folder / name)
@@ -263,8 +264,11 @@ class House:
         victim = self.seats[DEVICES[(DEVICES.index(seat.name) + 1 + b % 2) % 3]]
         if victim.vault.devices.retired() or seat.vault.devices.retired():
             return "nothing"
-        self.stolen = victim.name
+        if not seat.vault.devices.roster().has(victim.vault.device_id):
+            return "nothing"  # it has other keys since, of which this device has not heard
+        self.stolen, self.remover = victim.name, ""
         seat.vault.devices.remove(victim.vault.device_id.hex())
+        self.remover = seat.name
         if b % 4 < 2:
             other = next(one for one in self.own() if one is not seat)
             victim.vault.devices.remove(other.vault.device_id.hex())
@@ -278,13 +282,16 @@ class House:
         seat.wake()
 
     def _restore(self, seat: Seat, b: int) -> str:
-        """The copy goes on in the place of the device. What it had not sent since is gone, as its holder knows."""
+        """The copy goes on in the place of the device. What it had not sent since is gone, as its holder knows; so is
+        what it sent into a log that came not to count (spec/vault-channel.md, 11), which only "mixed" makes."""
         if seat.name not in self.pictures:
             return "nothing"
-        taken = self._taken()
+        taken = self._taken(self.seats.values()) if self.profile != "mixed" else set()
         for made in self.ledger.written:
             if made.seat == seat.name and made.step >= self.pictures[seat.name] and made.word not in taken:
                 made.forged = True  # never left the device
+        if self.remover == seat.name:
+            self.remover = ""
         seat.sleep()
         shutil.rmtree(seat.path)
         shutil.copytree(self.folder / f"{seat.name}.copy", seat.path)
@@ -293,7 +300,11 @@ class House:
         return "from its copy"
 
     def _recover(self, seat: Seat, b: int) -> str:
-        """A kit, old or new, on any device, whatever it knows of other uses."""
+        """A kit, old or new, on any device, whatever it knows of other uses. Whoever stole a device has no kit. A copy
+        from before is a device that the kit took out of the roster: it would have to be enrolled anew."""
+        if seat.name == self.stolen:
+            return "nothing"
+        self.pictures.pop(seat.name, None)
         seat.vault.devices.recovered(self.kits[-1 - b % len(self.kits) if b % 3 == 0 else -1], self.kits.append)
         return ""
 
@@ -305,11 +316,11 @@ class House:
 
     # What must hold
 
-    def _taken(self) -> set[str]:
-        """Every word in a message that the relay ever took."""
+    def _taken(self, seats: Iterable[Seat]) -> set[str]:
+        """Every word in a message that the relay ever took, of the mailboxes that somebody at these seats knows."""
         found: set[str] = set()
         keys: dict[bytes, bytes] = {}
-        for seat in self.seats.values():
+        for seat in seats:
             for address, key in seat.vault.store.rows("SELECT address, key FROM mailbox WHERE key IS NOT NULL"):
                 keys[address] = key
         for address, body in self.relay.accepted:
@@ -351,6 +362,8 @@ class House:
             self._check_fork()
             return
         self.settle()
+        if self.stolen and not self.remover:
+            self._remove_again()
         if told := [(name, event.detail) for name, event in self.events if event.kind == "relay-contradiction"]:
             raise Broken(f"an honest relay was accused: {told[:3]}")
         told = [(name, event.detail) for name, event in self.events if event.kind == "quarantined"]
@@ -361,6 +374,13 @@ class House:
         self._check_reader()
         if self.stolen:
             self._check_removed()
+
+    def _remove_again(self) -> None:
+        """A crash or a copy put back may have undone the removal: the holder sees the device in the list."""
+        first = self.own()[0].vault
+        if first.devices.roster().has(self.seats[self.stolen].vault.device_id):
+            first.devices.remove(self.seats[self.stolen].vault.device_id.hex())
+            self.settle()
 
     def _check_alike(self) -> None:
         first, *others = self.own()
@@ -384,15 +404,15 @@ class House:
             for side in clash.sides
             for word in words(side.value)
         }
-        taken = self._taken()
+        taken, heard = self._taken(self.seats.values()), self._taken(self.own())
         # What a crash let happen all the same replaced what it had read, too.
         wrote = [made for made in self.ledger.written if made.done or made.word in taken]
         gone = {word for made in wrote for word in made.saw} | beside
         for made in self.ledger.written:
             if not made.done or made.forged or made.seat == self.stolen or made.word in there | gone:
                 continue
-            if made.seat == "A" and made.word not in taken:
-                continue  # never left the device of somebody whose access ended
+            if made.seat == "A" and made.word not in heard:
+                continue  # never left the device of somebody whose access ended, or was written for the thief alone
             raise Broken(f"{made.word} of {made.seat} in {made.document[:8]} is lost")
 
     def _check_reader(self) -> None:
@@ -475,9 +495,9 @@ def _difference(one: Any, other: Any) -> str:
 # Runs
 
 
-def draw(seed: int) -> tuple[str, list[tuple[LIST, Faults]]]:
+def draw(seed: int, profile: str = "") -> tuple[str, list[tuple[LIST, Faults]]]:
     chance = random.Random(seed)
-    profile = PROFILES[seed % len(PROFILES)]
+    profile = profile or PROFILES[seed % len(PROFILES)]
     weights = {**ACTS, **MORE.get(profile, {})}
     steps = []
     for _ in range(chance.randint(25, 60)):
@@ -485,7 +505,7 @@ def draw(seed: int) -> tuple[str, list[tuple[LIST, Faults]]]:
         faults = Faults()
         if act in ("sync", "push") and profile != "forked" and chance.random() < 0.3:
             faults.calls[chance.randint(1, 8)] = (chance.choice(CALL_FAULTS), chance.randint(0, 25))
-        if profile == "crash" and chance.random() < 0.25:
+        if profile in ("crash", "mixed") and chance.random() < 0.25:
             how = chance.choice(("crash", "crash-after"))
             if chance.random() < 0.5:
                 faults.calls[chance.randint(1, 8)] = (how, 0)
@@ -496,7 +516,10 @@ def draw(seed: int) -> tuple[str, list[tuple[LIST, Faults]]]:
 
 
 class Runner:
-    def __init__(self) -> None:
+    """Runs of one process. `profile`: of every run; "" for the one that follows from its seed."""
+
+    def __init__(self, profile: str = "") -> None:
+        self._profile = profile
         self._folder = Path(tempfile.mkdtemp(prefix="elpis-household-", dir=MEMORY if MEMORY.is_dir() else None))
         self._template = Template(self._folder / "template")
         self._numbers = itertools.count()
@@ -509,7 +532,7 @@ class Runner:
         return self.run(seed)
 
     def run(self, seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
-        profile, steps = draw(seed)
+        profile, steps = draw(seed, self._profile)
         folder = self._folder / str(next(self._numbers))
         house = House(self._template, folder, profile)
         try:
@@ -533,11 +556,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.household", description=__doc__)
     parser.add_argument("--seed", type=int, help="run one seed and print its schedule")
     parser.add_argument("--seeds", metavar="A..B", help="run many seeds")
+    parser.add_argument("--profile", choices=PROFILES, default="", help="what may happen, instead of the seed's own")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if chosen.seeds:
-        return 1 if many(Runner, chosen.seeds, chosen.jobs) else 0
-    runner = Runner()
+        return 1 if many(partial(Runner, chosen.profile), chosen.seeds, chosen.jobs) else 0
+    runner = Runner(chosen.profile)
     try:
         outcome = runner.run(chosen.seed or 0, print)
         print(f"seed {outcome.seed}, {outcome.profile}: {outcome.where or 'holds'}")

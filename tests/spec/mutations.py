@@ -200,6 +200,11 @@ def _list() -> Iterator[Mutation]:
         f"{PEOPLE}removed_device_comes_back",
     )  # fmt: skip
     yield one(
+        "roster: a removal counts in every branch", "vault/histories.py",
+        "        void = self._void()\n        chain, at", "        void = set[bytes]()\n        chain, at",
+        "tests/vault/test_roster.py::test_a_removed_device_gains_nothing_by_a_branch_that_lost",
+    )  # fmt: skip
+    yield one(
         "signature: one context each", "vault/primitives.py",
         'b"elpis/" + kind.encode() + b"/1\\0"', 'b"elpis/1\\0"',
         f"{PEOPLE}each_signature_under_every_other_context",

@@ -14,7 +14,7 @@ from sync.pairing import Guest, Host
 from sync.report import Report
 from tests.conftest import PASSPHRASE
 from tests.household import Household, letter, seen
-from vault import Document, Vault
+from vault import Document, RecoveryKit, Vault
 from vault.checkup import check
 from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
 from vault.intake import import_files
@@ -429,6 +429,77 @@ class Test_removal:
         household.add_device("neu")
         household.settle()
         assert alike(household)
+
+    def test_the_kit_takes_a_device_back_that_a_thief_removed(
+        self, household: Household, made: dict[str, tuple[Path, RecoveryKit]]
+    ) -> None:
+        """What the others wrote since, who followed the thief's turn, comes along."""
+        first, kit = household.holder, made[""][1]
+        thief, on_thief = household.add_device("volé")
+        tablet, _ = household.add_device("tablette")
+        document = letter(first)
+        household.settle()
+        thief.devices.remove(first.device_id.hex())
+        on_thief.push()
+        lost(household, 1)
+        household.settle(2)
+        assert first.devices.retired() == "removed" and not tablet.devices.retired()
+        tablet.amend(document, {"text": "sur la tablette"})
+        first.amend(document, {"title": "hors du cercle"})
+        household.settle(2)
+        assert first.read(document).text == "bonjour"
+        first.devices.recovered(kit)
+        household.settle(4)
+        assert alike(household)
+        assert (first.read(document).title, tablet.read(document).text) == ("hors du cercle", "sur la tablette")
+        first.devices.remove(thief.device_id.hex())
+        letter(first, "sans le voleur")
+        household.settle(4)
+        for _ in range(2):
+            on_thief.sync()
+        assert alike(household) and tablet.count() == 2 and thief.count() == 1
+        assert [line.name for line in tablet.devices.all()] == ["tablette", ""]
+
+    def test_the_kit_removes_a_thief_that_is_the_older_device(
+        self, household: Household, made: dict[str, tuple[Path, RecoveryKit]]
+    ) -> None:
+        """The holder's first device is stolen; it removes the others at the same time, and again when it has read."""
+        thief, on_thief = household.holder, household.exchange
+        tablet, _ = household.add_device("tablette")
+        phone, _ = household.add_device("téléphone")
+        document = letter(tablet)
+        household.settle()
+        lost(household, 0)
+        thief.devices.remove(tablet.device_id.hex())
+        on_thief.push()
+        tablet.amend(document, {"text": "après le vol"})
+        household.settle(2)
+        assert tablet.devices.retired() == "removed"
+        tablet.devices.remove(thief.device_id.hex(), made[""][1])
+        household.settle(3)
+        on_thief.sync()
+        with pytest.raises(InputRefused):
+            thief.devices.remove(phone.device_id.hex())
+        assert thief.devices.retired() == "removed"
+        household.settle(3)
+        assert alike(household)
+        assert [line.name for line in phone.devices.all()] == ["tablette", "téléphone"]
+        assert phone.read(document).text == "après le vol" and thief.read(document).text == "bonjour"
+
+    def test_a_kit_that_was_replaced_takes_no_removed_device_back(
+        self, household: Household, made: dict[str, tuple[Path, RecoveryKit]]
+    ) -> None:
+        first, kit = household.holder, made[""][1]
+        tablet, _ = household.add_device("tablette")
+        household.settle()
+        tablet.replace_kit(PASSPHRASE)
+        household.settle()
+        tablet.devices.remove(first.device_id.hex())
+        household.settle()
+        before = first.devices.chain()
+        with pytest.raises(InputRefused):
+            first.devices.recovered(kit)
+        assert first.devices.chain() == before and first.devices.retired() == "removed"
 
     def turned_twice(self, household: Household) -> tuple[Vault, Exchange, Vault]:
         """The stolen device removes the holder's first and is heard first; then comes the turn that holds. Returns

@@ -92,6 +92,24 @@ def test_two_devices_of_one_patient(tmp_path: Path, url: str) -> None:
     assert not laptop("search", "voleur") and not phone("search", "iode")
 
 
+def test_an_older_device_in_other_hands_is_removed_by_the_kit(tmp_path: Path, url: str) -> None:
+    laptop, phone, kit = Device(tmp_path, "laptop"), Device(tmp_path, "phone"), tmp_path / "kit.txt"
+    laptop("init", "--name", "Martin Jeanne", "--recovery-out", str(kit))
+    laptop("sync", "--relay", url)
+    join(laptop, phone, "téléphone")
+    phone("sync")
+    (older,) = [item["id"] for item in phone("device", "list") if item["name"] != "téléphone"]
+    laptop("device", "remove", "téléphone")
+    phone("device", "remove", older[:8], code=1)  # it was removed itself
+    phone("device", "remove", older[:8], "--kit", kit)
+    phone("add", "--kind", "allergies", "--label", "iode")
+    phone("sync")
+    laptop("sync")
+    laptop("device", "remove", "téléphone", code=1)
+    assert [item["name"] for item in phone("device", "list")] == ["téléphone"]
+    assert phone("search", "iode") and not laptop("search", "iode")
+
+
 def test_the_wrong_number_is_refused(tmp_path: Path, url: str) -> None:
     laptop, phone = Device(tmp_path, "laptop"), Device(tmp_path, "phone")
     laptop("init", "--name", "Martin Jeanne", "--recovery-out", str(tmp_path / "kit.txt"))

@@ -12,6 +12,7 @@ from tui.asking import UsageError
 from tui.language import _
 from tui.machine import machine_name
 from tui.session import Session, Verb
+from tui.sheets import brought
 
 if TYPE_CHECKING:
     from sync.pairing import Host
@@ -141,10 +142,16 @@ def _name(session: Session) -> int:
 
 def _remove_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", metavar=_("DEVICE"), help=_("its name, or the beginning of its id"))
+    parser.add_argument(
+        "--kit", metavar=_("FILE"), nargs="+", action="extend",
+        help=_("with the recovery kit: the device cannot undo its removal, and one that it has removed comes back"),
+    )  # fmt: skip
 
 
 def _remove(session: Session) -> int:
     """The vault goes on without it: new keys, a new inbox, accesses given anew."""
+    from vault import RecoveryKit
+
     with session.vault() as vault:
         session.refresh(vault)
         device = vault.devices.find(session.args.device)
@@ -153,8 +160,9 @@ def _remove(session: Session) -> int:
         if session.dry_run:
             session.give(told, _("This device would be removed: {name}").format(name=name))
             return 0
-        session.confirm(name, _("What this device has read it keeps. It gets nothing that is written from now on."))
-        vault.devices.remove(device.id)
+        session.confirm(name, render.removal(vault.devices.outranks(device.id)))
+        kit = RecoveryKit.read(*brought(session)) if session.args.kit else None
+        vault.devices.remove(device.id, kit)
         sent = session.refresh(vault)
         session.give({**told, "sent": sent}, _("Removed: {name}").format(name=name))
         session.say(_("Your card has changed: give it again to whoever lays documents down for you."))

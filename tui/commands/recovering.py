@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from tui import asking, files
 from tui.asking import UsageError
-from tui.language import _, ngettext
+from tui.language import _
 from tui.session import Session, Verb
-from tui.sheets import fill_sheet
+from tui.sheets import brought, fill_sheet
 
 if TYPE_CHECKING:
     from vault.recovery import RecoveryKit
     from vault.vault import Vault
 
 SCHEMES = ("2of3", "3of5")
-SHARE_WORDS = 33
 
 
 def _kit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +97,7 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
 def _use(session: Session) -> int:
     from vault import Vault
 
-    words = "\n\n".join(_brought(session))
+    words = "\n\n".join(brought(session))
     file = session.args.new_passphrase_file or session.args.passphrase_file
     new = asking.passphrase(file, session.args.passphrase_fd, new=True)
     out = Path(session.args.recovery_out) if session.args.recovery_out else None
@@ -146,31 +145,9 @@ def _checked(session: Session) -> RecoveryKit:
     from vault.recovery import RecoveryKit
 
     slots = Keyslots.read(session.path / "keyslots")
-    kit = RecoveryKit.read(*_brought(session))
+    kit = RecoveryKit.read(*brought(session))
     slots.open_with_kit(kit.entropy)
     return kit
-
-
-def _brought(session: Session) -> list[str]:
-    """The 24 words, or shares: from files, or typed one after the other."""
-    if session.args.kit:
-        return [files.read_small(Path(name)).decode("utf-8", "replace") for name in session.args.kit]
-    from vault.errors import VaultLocked
-
-    if not asking.at_terminal():
-        raise VaultLocked(_("no recovery kit was given: --kit FILE"))
-    typed = [asking.hidden(_("The 24 words, or a share: "))]
-    if len(typed[0].split()) < SHARE_WORDS:
-        return typed
-    from vault.shares import read_share
-
-    first = read_share(typed[0].split())
-    while len(typed) < first.needed:
-        left = first.needed - len(typed)
-        session.say(ngettext("{n} share is missing.", "{n} shares are missing.", left).format(n=left))
-        typed.append(asking.hidden(_("The next share: ")))
-        read_share(typed[-1].split(), len(typed))
-    return typed
 
 
 VERBS = {

@@ -16,7 +16,7 @@ from tui.files import write_private
 from tui.language import _
 from tui.machine import machine_name
 from tui.messages import Changed
-from tui.render import clean, fit, instant, retirement
+from tui.render import clean, fit, instant, removal, retirement
 from tui.screens.base import Dialog, HouseScreen, in_thread
 from tui.screens.files import SaveAs
 from tui.screens.forms import Confirm, Form, Working
@@ -116,7 +116,7 @@ class DevicesScreen(HouseScreen[None]):
         if device.this:
             self.house.tell_text(_("This is the device that you are using: remove it from another one."), bad=True)
             return
-        text = _("What this device has read it keeps. It gets nothing that is written from now on.")
+        text = removal(vault.devices.outranks(device.id))
         text += "\n" + _("Your card changes: give it again to whoever lays documents down for you.")
         title = _("Remove {name}?").format(name=device_name(device))
         if await self.app.push_screen_wait(Confirm(title, text, _("Remove it"))):
