@@ -26,6 +26,8 @@ from vault.feeding import Fetch
 from vault.identity import Card
 from vault.opening import MAX_TAGS
 from vault.outbox import CLOSED, Outbox
+from vault.store.grants import VisitRow
+from vault.store.mailboxes import place_of
 from vault.vault import Vault
 from vault.visiting import Session, Unlocked, Visit
 
@@ -147,7 +149,7 @@ class Exchange:
     # What a professional opens
 
     def open(self, wanted: str, why: str = "") -> OpenDocument:
-        """Open one granted document by its id; the relay's trace says so before anything can be read.
+        """Open one granted document by its id, or GRANT/DOCUMENT; the relay's trace says so before anything is read.
 
         AccessEnded when the grant is over; RelayUnreachable without a copy that the patient allowed to keep.
         """
@@ -216,11 +218,10 @@ class Exchange:
                 self._tell(self._puller.inbox())
                 return self._vault.visiting.find(wanted)
 
-    def read_channel(
-        self, relay: str, key: bytes, mailbox: bytes, token: bytes, seen: Seen
-    ) -> tuple[list[Message], Seen]:
+    def read_channel(self, visit: VisitRow, mailbox: bytes, token: bytes, seen: Seen) -> tuple[list[Message], Seen]:
         """Everything new in a mailbox, its chain followed. AccessEnded when the channel is closed to this reader."""
-        client = self._relays.client(relay, key)
+        client = self._relays.client(visit.relay, visit.relay_key)
+        place = place_of(mailbox, visit.relay_key, visit.issuer_sign)
         found: list[Message] = []
         while True:
             try:
@@ -230,23 +231,23 @@ class Exchange:
                     raise AccessEnded("this document is closed to you now") from refusal
                 raise
             try:
-                seen = self._follow(mailbox, seen, messages, checkpoint)
+                seen = self._follow(place, seen, messages, checkpoint)
             except RelayContradiction as failure:
-                self._outbox.contradiction(mailbox, failure)
+                self._outbox.contradiction(place, failure)
                 raise
             found += messages
             if seen.count >= checkpoint.count:
-                self._outbox.followed(mailbox, checkpoint)
-                self._outbox.forget_links(mailbox, checkpoint)
+                self._outbox.followed(place, checkpoint)
+                self._outbox.forget_links(place, checkpoint)
                 return found, seen
 
-    def _follow(self, mailbox: bytes, seen: Seen, messages: Sequence[Message], checkpoint: Checkpoint) -> Seen:
+    def _follow(self, place: bytes, seen: Seen, messages: Sequence[Message], checkpoint: Checkpoint) -> Seen:
         """As `follow`; and the relay may not contradict what it signed when this document was last open here."""
-        self._outbox.check_tail(mailbox, checkpoint)
+        self._outbox.check_tail(place, checkpoint)
         chain = seen.chain
         for message in messages:
             chain = wire.extend_chain(chain, message.index, message.time, message.body_hash)
-            self._outbox.check_link(mailbox, message.index, chain, checkpoint)
+            self._outbox.check_link(place, message.index, chain, checkpoint)
         return follow(seen, messages, checkpoint)
 
     def fetch(

@@ -32,7 +32,7 @@ from vault.outbox import Outbox
 from vault.primitives import make_id, make_key
 from vault.replica import Change, Edit, conflicts, edit, flatten
 from vault.shape import to_document
-from vault.store.mailboxes import MailboxStore
+from vault.store.mailboxes import MailboxStore, place_of
 from vault.visiting import Unlocked
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class OpenDocument:
         self._names: dict[bytes, tuple[str, int]] = {}
         self._outbox = Outbox(vault)
         self._mailboxes = MailboxStore(vault.store)
+        self._place = place_of(unlocked.item.mailbox, unlocked.visit.relay_key, unlocked.visit.issuer_sign)
         self._since = (vault.clock(), monotonic())
         self.id = unlocked.item.document.hex()
         self.visit_id = unlocked.visit.number.hex()
@@ -93,9 +94,7 @@ class OpenDocument:
                 self._go_online()
             unlocked = self._unlocked
             item, content, visit = unlocked.item, unlocked.content, unlocked.visit
-            messages, seen = self._exchange.read_channel(
-                visit.relay, visit.relay_key, item.mailbox, content.read, self._seen
-            )
+            messages, seen = self._exchange.read_channel(visit, item.mailbox, content.read, self._seen)
             opening = not self._channel.save
             changed = False
             for message in messages:
@@ -210,7 +209,7 @@ class OpenDocument:
             raise RightMissing("this grant is for reading")
         kept = json.dumps({"edits": edits, "seen": seen, "whole": touched(edits, flatten(save))}, ensure_ascii=False)
         with self._vault.store.transaction():
-            stored = self._mailboxes.senders(item.mailbox).get(own, (0, ZERO))
+            stored = self._mailboxes.senders(self._place).get(own, (0, ZERO))
             seq, prev = max(stored, self._channel.senders.get(own, (0, ZERO)))
             data, head = envelope.seal(
                 content.key,
@@ -227,7 +226,7 @@ class OpenDocument:
                 time=now,
                 body=encode_changes(made),
             )
-            self._mailboxes.put_sender(item.mailbox, own, seq + 1, head)
+            self._mailboxes.put_sender(self._place, own, seq + 1, head)
             self._outbox.queue_change(self._unlocked.visit, item, content.append, data, kept)
             self._vault.visiting.rewrite_kept(self._unlocked, save)
         self._channel.save = save
@@ -271,10 +270,10 @@ class OpenDocument:
         except Replayed:
             raise
         except (VerificationFailed, ForeignChange) as failure:
-            self._outbox.keep(mailbox, message.body, failure)
+            self._outbox.keep(self._place, message.body, failure)
             return False
         if taken.refused is not None:
-            self._outbox.keep(mailbox, message.body, taken.refused)
+            self._outbox.keep(self._place, message.body, taken.refused)
         for applied in taken.applied:
             self._names[applied.change.hash] = (applied.author, applied.time)
         return bool(taken.applied)
@@ -284,7 +283,7 @@ class OpenDocument:
         for address, count, chain in inner.seen:
             if address == inner.channel and (count >= message.index or self._links[count] != chain):
                 failure = RelayContradiction("a writer states another history of this channel", reason="seen")
-                self._outbox.keep(address, message.body, failure)
+                self._outbox.keep(self._place, message.body, failure)
 
     def _who(self, actor: bytes, change: bytes) -> tuple[str, str]:
         name, moment = self._names.get(change, ("", 0))

@@ -51,7 +51,7 @@ class Push:
                 if patience[item.relay] >= PATIENCE:
                     silent.add(item.relay)
             except RelayContradiction as failure:
-                self._outbox.contradiction(item.address, failure)
+                self._outbox.contradiction(self._outbox.place(item), failure)
                 report.events.append(Event("relay-contradiction", detail=str(failure)))
                 silent.add(item.relay)
             except (NotFound, InputRefused, VerificationFailed) as failure:
@@ -80,7 +80,7 @@ class Push:
         match item.verb:
             case "append":
                 appended = client.append(item.address, arguments["token"], item.payload or b"")
-                self._outbox.expect(item.address, appended.checkpoint)
+                self._outbox.expect(self._outbox.place(item), appended.checkpoint)
             case "create_mailbox":
                 client.create_mailbox(item.address, arguments["owner"], _tokens(arguments["tokens"]))
             case "close_mailbox":

@@ -15,7 +15,7 @@ from vault.primitives import hash32
 from vault.replica import Change
 from vault.store.grants import VisitItem, VisitRow
 from vault.store.journal import JournalStore
-from vault.store.mailboxes import Mailbox, MailboxStore
+from vault.store.mailboxes import Mailbox, MailboxStore, place_of
 from vault.store.outbox import Draft, OutboxStore, Outgoing
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Outbox:
         if self._queue.queued() >= MAX_QUEUED:
             raise InputRefused("too much waits to be sent already", limit=MAX_QUEUED)
         draft = self._queue.add_draft(visit.number, item.document, item.epoch, edits)
-        arguments = {"token": token, "relay_key": visit.relay_key, "draft": draft}
+        arguments = {"token": token, "relay_key": visit.relay_key, "issuer": visit.issuer_sign, "draft": draft}
         self._queue.queue(visit.relay, "append", item.mailbox, arguments, data)
 
     def queue_file(self, visit: VisitRow, address: bytes, arguments: Mapping[str, Any]) -> None:
@@ -179,10 +179,15 @@ class Outbox:
     def mailboxes(self) -> list[Mailbox]:
         return self._mailboxes.to_pull()
 
+    def place(self, item: Outgoing) -> bytes:
+        """Under what is remembered of the mailbox that this call is about."""
+        key = item.arguments.get("relay_key")
+        return item.address if key is None else place_of(item.address, key, item.arguments.get("issuer", b""))
+
     def expect(self, address: bytes, checkpoint: Signed) -> None:
         """The relay signed this when it took a message: the pull must come to the same.
 
-        Of an inbox that only somebody else may read, the newest signed word is kept: nothing else is ever seen of it.
+        Of a mailbox of somebody else, the newest signed word is kept: the chain to it was followed, or never will be.
         """
         self.check_tail(address, checkpoint)
         self._compare(address, checkpoint.count, checkpoint.chain, checkpoint)

@@ -19,7 +19,7 @@ from vault.masking import CONTENT, Content, Item, unwrap
 from vault.opening import MAX_TAGS, make_request, read_release
 from vault.primitives import BoxKey, SigningKey
 from vault.store.grants import GrantStore, VisitItem, VisitRow
-from vault.store.mailboxes import MailboxStore
+from vault.store.mailboxes import MailboxStore, place_of
 
 if TYPE_CHECKING:
     from vault.vault import Vault
@@ -106,7 +106,8 @@ class Visiting:
         check_renewal(renewal, {document: _granted(item) for document, item in known.items()})
         with self._store.transaction():
             for item in renewal.items:
-                self._mailboxes.drop(known[item.document].mailbox)  # the channel of the epoch before
+                # the channel of the epoch before
+                self._mailboxes.forget(place_of(known[item.document].mailbox, visit.relay_key, visit.issuer_sign))
             self._grants.put_visit_items(_held(number, renewal))
         return self._need_visit(number)
 
@@ -116,9 +117,19 @@ class Visiting:
         return tuple(self._visit(row, items.get(row.number, [])) for row in self._grants.visits())
 
     def find(self, prefix: str) -> tuple[Visit, str | None]:
-        """A grant by its id, or a document of one: (grant, document id or None). Open ones before ended ones."""
-        low = prefix.strip().casefold()
+        """A grant by its id, or a document of one: (grant, document id or None). Open ones before ended ones.
+
+        "GRANT/DOCUMENT" is the document of that grant. A document that several people grant needs its grant named: an
+        id is the word of whoever grants it, and one person's must not stand in for another's.
+        """
+        grant, slash, low = prefix.strip().casefold().rpartition("/")
         everything = self.grants()
+        if slash:
+            everything = tuple(visit for visit in everything if len(grant) >= 4 and visit.id.startswith(grant))
+            fitting = [(v, d) for v in everything for d in v.document_ids if len(low) >= 4 and d.startswith(low)]
+            if len(fitting) == 1:
+                return fitting[0]
+            raise NotFound(f"no granted document fits {prefix!r}", wanted=prefix)
         if len(low) >= 4:
             by_grant = [visit for visit in everything if visit.id.startswith(low)]
             if len(by_grant) == 1:
@@ -126,7 +137,14 @@ class Visiting:
             documents = {d for visit in everything for d in visit.document_ids if d.startswith(low)}
             if len(documents) == 1:
                 document = documents.pop()
-                row = self._grants.visits_of(bytes.fromhex(document))[0]
+                rows = self._grants.visits_of(bytes.fromhex(document))
+                row = rows[0]
+                if any(r.issuer_sign != row.issuer_sign for r in rows if r.state == row.state):
+                    raise NotFound(
+                        f"several people granted {prefix!r}",
+                        hint="Name the access too: ACCESS/DOCUMENT.",
+                        wanted=prefix,
+                    )
                 return self._visit(row, self._grants.visit_items(row.number)), document
         raise NotFound(f"no granted document fits {prefix!r}", wanted=prefix)
 
@@ -237,9 +255,11 @@ class Visiting:
         return tuple(number.hex() for number in over)
 
     def _end(self, number: bytes) -> None:
+        visit = self._grants.visit(number)
         with self._store.wiping():
             for mailbox in self._grants.end_visit(number):
-                self._mailboxes.drop(mailbox)
+                if visit is not None:
+                    self._mailboxes.forget(place_of(mailbox, visit.relay_key, visit.issuer_sign))
         for left in (self._vault.path / "deposits").glob("*.visit"):
             left.unlink(missing_ok=True)  # a sealed file that was being read when this device stopped
 

@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = "tests/spec/attacks/"
 PEOPLE, ENVELOPES, RELAY = (f"{ATTACKS}test_{name}.py::test_" for name in ("identities", "envelopes", "hostile_relay"))
+STRANGERS = f"{ATTACKS}test_strangers.py::test_"
 PRODUCT = "tests/spec/test_vectors.py::test_the_product_agrees"
 SYNC, VAULT, TUI = "tests/sync/", "tests/vault/", "tests/tui/"
 
@@ -46,6 +47,17 @@ def _list() -> Iterator[Mutation]:
         return Mutation(name, file, old, new, tests)
 
     # Keys, people, roles
+    yield one(
+        "grant: of one person for another's", "vault/visiting.py",
+        "if any(r.issuer_sign != row.issuer_sign for r in rows if r.state == row.state):", "if False:",
+        f"{STRANGERS}grant_of_a_document_that_somebody_else_grants",
+    )  # fmt: skip
+    yield one(
+        "memory of a mailbox: under its issuer and its relay", "vault/store/mailboxes.py",
+        "    return issuer + relay_key + address", "    return address",
+        f"{STRANGERS}card_that_names_the_holders_inbox_at_another_relay",
+        f"{STRANGERS}grant_of_somebody_elses_channel",
+    )  # fmt: skip
     yield one(
         "certificate: for these keys", "vault/certificate.py",
         "    if (certificate.sign, certificate.box) != (card.sign, card.box):", "    if False:",

@@ -584,3 +584,37 @@ def test_an_index_of_an_older_vault_is_filled_again(shelf: Vault) -> None:
     with Vault.unlock(path, PASSPHRASE) as again:
         assert "".join(hit.summary.title for hit in again.search("bil", author="dupont")) == "AD"
         assert not again.meta("index-again")
+
+
+def test_what_an_earlier_version_remembered_of_granted_channels_moves_to_their_issuer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what it remembered of its own mailboxes stays, also where a grant names one."""
+    files = schema_files()
+    with monkeypatch.context() as patched:
+        patched.setattr("vault.store.connection.schema_files", lambda: files[:13])
+        patched.setattr("vault.store.connection.schema_version", lambda: 13)
+        old = Store.open(tmp_path / "v.db", KEY, create=True)
+        old.run(
+            "INSERT INTO visit (number, issuer_sign, issuer_box, patient, purpose, relay, relay_key, grant_hash,"
+            ' "right", not_before, until, offline, received) VALUES'
+            " (x'01', x'00aa', x'', '', '', '', x'00bb', x'', 'edit', 0, 9, 0, 1)"
+        )
+        for document, mailbox in ((b"d", b"\x00channel"), (b"e", b"inbox")):
+            old.run(
+                "INSERT INTO visit_item (number, document, epoch, edition, tag, mailbox)"
+                " VALUES (x'01', ?, 1, x'', x'', ?)",
+                (document, mailbox),
+            )
+        old.run("INSERT INTO mailbox (address, relay, kind, chain) VALUES (?, '', 'inbox', x'')", (b"inbox",))
+        for mailbox in (b"\x00channel", b"inbox"):
+            old.run("INSERT INTO link VALUES (?, 7, x'c0', x'50')", (mailbox,))
+            old.run("INSERT INTO sender VALUES (?, x'de', 3, x'ad')", (mailbox,))
+        old.close()
+    new = Store.open(tmp_path / "v.db", KEY)
+    place = b"\x00\xaa\x00\xbb\x00channel"
+    for table in ("link", "sender"):
+        held = {row[0] for row in new.rows(f"SELECT mailbox FROM {table}")}
+        assert {place, b"inbox"} <= held and b"\x00channel" not in held
+    assert new.rows("SELECT position, chain, signed FROM link WHERE mailbox = ?", (place,)) == [(7, b"\xc0", b"\x50")]
+    new.close()

@@ -79,7 +79,7 @@ def _contribute(session: Session) -> int:
         if visit.right != "edit":
             raise RightMissing()
         if not session.dry_run:
-            opened = exchange.open(document_id, session.args.why)
+            opened = exchange.open(f"{visit.id}/{document_id}", session.args.why)
             opened.add_entries([(kind, fields) for entry_id, kind, fields in entries if entry_id is None])
             for entry_id, kind, fields in entries:
                 if entry_id is not None:

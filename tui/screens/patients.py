@@ -149,7 +149,7 @@ class Patients(HouseScreen[None]):
         self.app.push_screen(working)
         opened = None
         with self.telling():
-            opened = await in_thread(lambda: exchange.open(row.document_id, why))
+            opened = await in_thread(lambda: exchange.open(f"{row.visit.id}/{row.document_id}", why))
         working.dismiss(None)
         self.house.changed()
         if opened is not None:

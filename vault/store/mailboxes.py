@@ -11,6 +11,12 @@ ZERO = bytes(32)
 _MAILBOX = "address, relay, kind, owner, append, key, document, epoch, state, count, chain"
 
 
+def place_of(address: bytes, relay_key: bytes, issuer: bytes = b"") -> bytes:
+    """Under what is remembered of somebody else's mailbox. Its address is that person's word, and may be the address of
+    a mailbox of this vault or of another person: what another relay or issuer says must never count for that one."""
+    return issuer + relay_key + address
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Mailbox:
     """`state`: open, closing (closed at the relay, what lies in it is still to be read), done."""
@@ -82,10 +88,10 @@ class MailboxStore:
     def set_state(self, address: bytes, state: str) -> None:
         self._store.run("UPDATE mailbox SET state = ? WHERE address = ?", (state, address))
 
-    def drop(self, address: bytes) -> None:
-        for table in ("link", "sender", "writer", "channel_actor", "pending"):
-            self._store.run(f"DELETE FROM {table} WHERE mailbox = ?", (address,))
-        self._store.run("DELETE FROM mailbox WHERE address = ?", (address,))
+    def forget(self, place: bytes) -> None:
+        """What was remembered of a mailbox of somebody else."""
+        for table in ("link", "sender"):
+            self._store.run(f"DELETE FROM {table} WHERE mailbox = ?", (place,))
 
     def advance(self, address: bytes, count: int, chain: bytes) -> None:
         """The relay's chain was followed to `count`."""
@@ -117,13 +123,8 @@ class MailboxStore:
         return (row[0], row[1]) if row else None
 
     def knows(self, address: bytes) -> bool:
-        """Whether this is a mailbox of this vault, or the channel of a document that it was granted."""
-        found = self._store.row(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM mailbox WHERE address = ?1)"
-            " OR EXISTS (SELECT 1 FROM visit_item WHERE mailbox = ?1)",
-            (address,),
-        )
-        return found is not None
+        """Whether this is a mailbox of this vault."""
+        return self._store.row("SELECT 1 FROM mailbox WHERE address = ?", (address,)) is not None
 
     def links(self, address: bytes) -> dict[int, tuple[bytes, bytes]]:
         """position -> (chain, signed checkpoint or b""), as far as this vault keeps them."""

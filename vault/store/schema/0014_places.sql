@@ -1,0 +1,10 @@
+-- What is remembered of the channel of a granted document lies under issuer, key of the relay and address: the address alone
+-- is the issuer's word, and might be that of a mailbox of this vault.
+INSERT OR IGNORE INTO link
+    SELECT CAST(visit.issuer_sign || visit.relay_key || link.mailbox AS BLOB), link.position, link.chain, link.signed
+    FROM link JOIN visit_item ON visit_item.mailbox = link.mailbox JOIN visit USING (number) WHERE visit.state = 'open';
+INSERT OR IGNORE INTO sender
+    SELECT CAST(visit.issuer_sign || visit.relay_key || sender.mailbox AS BLOB), sender.device, sender.seq, sender.head
+    FROM sender JOIN visit_item ON visit_item.mailbox = sender.mailbox JOIN visit USING (number) WHERE visit.state = 'open';
+DELETE FROM link WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox NOT IN (SELECT address FROM mailbox);
+DELETE FROM sender WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox NOT IN (SELECT address FROM mailbox);
