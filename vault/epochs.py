@@ -15,7 +15,7 @@ from vault.errors import InputRefused
 from vault.masking import MAX_TITLE, seal_label
 from vault.opening import cut
 from vault.primitives import make_id, make_key
-from vault.replica import Edit, make
+from vault.replica import Edit, make, need_room
 from vault.store.mailboxes import MailboxStore
 from vault.store.outbox import OutboxStore
 
@@ -95,6 +95,14 @@ class Epochs:
         title, kind = state["meta"].get("title", ""), state["meta"].get("kind", "")
         label = seal_label(key, document, epoch, change.hash, address, title=cut(title, MAX_TITLE), kind=kind)
         return Started(document, epoch, change.hash, address, key, title, label)
+
+    def can_start(self, document_id: str) -> bool:
+        """Whether the document, as it stands, fits an edition."""
+        try:
+            need_room(self._documents.flat(document_id))
+        except InputRefused:
+            return False
+        return True
 
     def close(self, document_id: str) -> None:
         """Nobody has the document any more: its channel closes, and no token opens its files at the relay."""

@@ -11,7 +11,7 @@ from vault import late
 from vault.channel import Channel, Incoming, Pending, Taken, Writer, own_sender_key, read_claim, sender_key, write_claim
 from vault.document import Document
 from vault.encoding import decode, encode
-from vault.errors import NotFound
+from vault.errors import ForeignChange, InputRefused, NotFound, VaultError
 from vault.primitives import hash32, make_id
 from vault.store.mailboxes import Mailbox, MailboxStore
 
@@ -43,10 +43,9 @@ class Following:
             channel = self._channel(mailbox, before, self._documents.replica(document_id).actor)
             taken = channel.take(incoming, self._vault.quarantine.merge)
             self._remember(channel, incoming, taken)
-            if taken.applied:
-                self._take_up(mailbox, document_id, before, taken)
-        if taken.refused is not None:
-            raise taken.refused
+            refused = self._take_up(mailbox, document_id, before, taken) if taken.applied else taken.refused
+        if refused is not None:
+            raise refused
         return self._documents.state(document_id) if taken.applied else None
 
     def _is_own(self, mailbox: Mailbox, incoming: Incoming) -> bool:
@@ -57,14 +56,21 @@ class Following:
         known, _ = self._mailboxes.senders(mailbox.address).get(own_sender_key(me, device), (0, b""))
         return incoming.seq <= known
 
-    def _take_up(self, mailbox: Mailbox, document_id: str, before: bytes, taken: Taken) -> None:
+    def _take_up(self, mailbox: Mailbox, document_id: str, before: bytes, taken: Taken) -> VaultError | None:
+        """What was applied, into the document. What came late and has no place in it is returned as a failure: whoever
+        sent it must still be heard."""
+        refused = None
         if self._documents.epoch(document_id) == mailbox.epoch:
             self._documents.applied(document_id, taken.merged, [(p.change, p.author, p.time) for p in taken.applied])
         else:
             self._documents.archive(document_id, mailbox.epoch, taken.merged.save)
             if self._vault.telling.late(document_id, mailbox.epoch, taken.applied):
-                self.write_again(document_id, before, taken)
+                try:
+                    self.write_again(document_id, before, taken)
+                except (InputRefused, ForeignChange) as failure:
+                    refused = failure
         self.want_files(document_id, mailbox.relay)
+        return refused
 
     def write_again(self, document_id: str, before: bytes, taken: Taken) -> None:
         """Changes of an epoch that is over, on the edition of the current one, their author named."""

@@ -16,7 +16,7 @@ from vault import chunk
 from vault.chunk import MAX_CHUNK, MAX_FIRST
 from vault.clash import Clash, Path, clashes, doubled
 from vault.errors import ForeignChange, InputRefused, NotFound, StorageFailed, VerificationFailed
-from vault.shape import MAX_TEXT, MAX_WHOLE, PARTS, check_state, is_text
+from vault.shape import MAX_TEXT, MAX_WHOLE, PARTS, check_state, is_text, weight
 
 State = dict[str, dict[str, Any]]
 Edit = tuple[str, Path, Any] | tuple[str, Path]
@@ -77,6 +77,12 @@ def make(state: Mapping[str, Mapping[str, Any]], actor: bytes, *, checked: bool 
     return document.save(), change
 
 
+def need_room(state: Mapping[str, Mapping[str, Any]]) -> None:
+    """InputRefused when no epoch could start with this state: whoever may write would keep an access from ending."""
+    if weight(state) > MAX_FIRST:
+        make(state, bytes(chunk.ACTOR), checked=True)
+
+
 def edit(save: bytes, actor: bytes, edits: Sequence[Edit]) -> tuple[bytes, Change | None]:
     """The edits as one change of `actor`; None when they change nothing."""
     document = _load(save)
@@ -95,7 +101,10 @@ def edit(save: bytes, actor: bytes, edits: Sequence[Edit]) -> tuple[bytes, Chang
     change = _change(changes[0])
     if len(change.data) > MAX_CHUNK:
         raise InputRefused("this change is too large", limit=MAX_CHUNK)
-    check_state(_flatten(document))
+    state = _flatten(document)
+    check_state(state)
+    if weight(state) > MAX_FIRST and weight(state) > weight(flatten(save)):  # it can always be made smaller
+        need_room(state)
     return document.save(), change
 
 
@@ -280,6 +289,8 @@ def _checked(document: Document, ready: Sequence[Change]) -> State:
     try:
         state = _flatten(document)
         check_state(state)
+        if ready:
+            need_room(state)
     except (InputRefused, VerificationFailed) as failure:
         last = ready[-1].hash.hex() if ready else ""
         raise ForeignChange(f"the document would no longer be readable: {failure}", change=last) from failure

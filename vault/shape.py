@@ -111,6 +111,19 @@ def attachments_of(part: Mapping[str, Mapping[str, Any]]) -> tuple[Attachment, .
     )
 
 
+def weight(state: Mapping[str, Mapping[str, Any]]) -> int:
+    """No fewer bytes than the first change of this state takes, and not many more: text in UTF-8 and what stands around
+    it in the columns of a chunk."""
+    total = 1_000
+    for part in PARTS:
+        for key, value in state[part].items():
+            fields = value if isinstance(value, Mapping) else {key: value}
+            total += 80 + len(key) + 10 * len(fields) + len("".join(fields).encode())
+            texts = [item for item in fields.values() if isinstance(item, str)]
+            total += len("".join(texts).encode()) + 10 * (len(fields) - len(texts))
+    return total
+
+
 def _check_meta(meta: Mapping[str, Any]) -> None:
     for name, value in meta.items():
         if name not in _META:

@@ -15,7 +15,7 @@ from vault.following import Following
 from vault.grant import MAX_SECONDS, make_body, seal, seal_renewal, terms
 from vault.masking import MAX_ITEMS
 from vault.people import Person
-from vault.primitives import SigningKey, make_key
+from vault.primitives import SUITE, SigningKey, make_key
 from vault.store.grants import Given, GivenItem, GrantStore
 from vault.store.mailboxes import ZERO, MailboxStore
 from vault.store.outbox import OutboxStore
@@ -269,8 +269,8 @@ class Sharing:
     def _renew(self, given: Given, part: Part, started: Mapping[str, Started]) -> None:
         """The new keys for somebody who stays, under the halves that both sides still have and a fresh tag for each."""
         card = self._vault.people.card_of(given.person)
-        if given.relay_half is None or card is None:
-            return
+        if given.relay_half is None or card is None or not can_be_sent_to(card):
+            return  # whose card leads nowhere stays behind: nobody else's end may wait for a new one
         tags = ((tag, started[document].document) for document, tag in zip(part.documents, part.tags, strict=True))
         self._grants.add_tags(given.number, tags)
         sealed = seal_renewal(
@@ -289,7 +289,9 @@ class Sharing:
                 self._grants.end_given(given.number, state, self._now())
                 touched |= {item.document.hex(): given.relay for item in self._grants.items(given.number)}
             here = {document: relay for document, relay in touched.items() if self._documents.exists(document)}
-            staying = self._grants.active_for([bytes.fromhex(document) for document in here])
+            # No document may keep an access from ending: where no epoch can start, it ends for everybody.
+            able = [bytes.fromhex(document) for document in here if self._epochs.can_start(document)]
+            staying = self._grants.active_for(able)
             for relay in dict.fromkeys(here.values()):
                 going_on = [d for d, r in here.items() if r == relay and bytes.fromhex(d) in staying]
                 self._next_epochs(going_on, relay)
@@ -331,6 +333,11 @@ def _shown(given: Given, items: Iterable[GivenItem]) -> Grant:
         until=given.until,
         state=given.state,
     )
+
+
+def can_be_sent_to(card: Card) -> bool:
+    """Whether something can be sealed to this card's owner, and put somewhere."""
+    return card.inbox is not None and (card.suite == SUITE or card.kem is not None)
 
 
 def _part_of(given: Given, documents: Sequence[str]) -> Part:

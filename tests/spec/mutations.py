@@ -48,6 +48,21 @@ def _list() -> Iterator[Mutation]:
 
     # Keys, people, roles
     yield one(
+        "change: room for the next epoch", "vault/replica.py",
+        "        if ready:\n            need_room(state)", "",
+        f"{ENVELOPES}a_document_that_grows_until_no_epoch_can_start",
+    )  # fmt: skip
+    yield one(
+        "end: of a document that fits no edition", "vault/sharing.py",
+        "for document in here if self._epochs.can_start(document)]", "for document in here]",
+        f"{ENVELOPES}a_document_that_fits_no_edition_ends_for_everybody",
+    )  # fmt: skip
+    yield one(
+        "end: beside somebody who leads nowhere", "vault/sharing.py",
+        " or not can_be_sent_to(card):", ":",
+        f"{ENVELOPES}somebody_who_stays_and_cannot_be_sent_to",
+    )  # fmt: skip
+    yield one(
         "grant: of one person for another's", "vault/visiting.py",
         "if any(r.issuer_sign != row.issuer_sign for r in rows if r.state == row.state):", "if False:",
         f"{STRANGERS}grant_of_a_document_that_somebody_else_grants",

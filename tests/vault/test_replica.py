@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vault import chunk, replica
 from vault.errors import ForeignChange, InputRefused, Malformed, NotFound, TooLarge
 from vault.replica import Change, edit, flatten, make, merge
-from vault.shape import check_state, to_document, to_state
+from vault.shape import check_state, to_document, to_state, weight
 
 ENTRY, OTHER = "0" * 31 + "1", "0" * 31 + "2"
 PATIENT, DOCTOR, NURSE = b"P" * 16, b"D" * 16, b"N" * 16
@@ -461,3 +461,28 @@ def test_reading_a_change_says_what_automerge_does() -> None:
     written = {(operation.key, operation.value) for operation in operations if operation.action == chunk.PUT}
     assert {("dose", "é" * 300), ("dose_number", -(2**40)), ("note", "x"), ("negated", True)} <= written
     assert [operation.key for operation in operations if operation.action == chunk.MAKE_MAP] == ["a" * 32]
+
+
+@pytest.mark.parametrize("words", ["", "x" * 5000, "\u00e9\u4e2d\U0001f642" * 40])
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_the_weight_of_a_state_is_never_less_than_its_first_change(words: str, count: int) -> None:
+    fields = {
+        "kind": "result",
+        "label": words,
+        "value": 2**53 - 1,
+        "negated": True,
+        "note": None,
+        "unit": "",
+        "code": "c",
+    }
+    attachment = {
+        "media_type": "a", "size": 2**53 - 1, "name": words[:300], "key": "0" * 64, "sealed_sha256": "1" * 64,
+        "sealed_size": 0, "blob": "", "blob_token": "",
+    }  # fmt: skip
+    state = {
+        "meta": {"kind": "clinical", "title": words[:1000]},
+        "entries": {f"{number:032x}": dict(fields) for number in range(count)},
+        "attachments": {f"{number:064x}": dict(attachment) for number in range(min(count, 256))},
+    }
+    _, change = make(state, b"\x07" * 16)
+    assert len(change.data) <= weight(state) <= 2 * len(change.data) + 1_500

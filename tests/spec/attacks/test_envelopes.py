@@ -10,11 +10,14 @@ import pytest
 
 from sync import envelope
 from sync.opened import OpenDocument
+from tests.hostile_relay import URL
 from tests.stage import Stage, details, kinds
 from vault import replica
 from vault.channel import encode_changes, encode_edition
 from vault.errors import BadSignature, CannotOpen, Malformed, Replayed, RightMissing, SuiteRefused
-from vault.primitives import SigningKey, make_id, make_key, pad, seal_box
+from vault.identity import Identity, make_card
+from vault.people import Person
+from vault.primitives import BoxKey, SigningKey, make_id, make_key, pad, seal_box
 from vault.replica import Change, _leb, edit, flatten, make
 
 FIELDS: dict[str, object] = {
@@ -316,3 +319,59 @@ def _orphans(many: int) -> list[Change]:
         assert change is not None
         made.append(change)
     return made
+
+
+def colleague(stage: Stage, me: Identity | None = None) -> Person:
+    """Somebody else whom the holder gives documents."""
+    me = me or Identity("Lindqvist Ode", "doctor", SigningKey.make(), BoxKey.make())
+    key = stage.person.card.relay_key
+    card = make_card(me, now=1, relay=URL, relay_key=key, inbox=make_key(), deposit=make_key())
+    return stage.holder.people.add(card, met=True)
+
+
+def test_a_document_that_grows_until_no_epoch_can_start(stage: Stage) -> None:
+    """What does not fit an edition is refused: while somebody else has the document, its writer's access could not
+    end."""
+    section, grant, opened = stage.shared()
+    other = colleague(stage)
+    stage.holder.sharing.grant(other, [section], right="read", purpose="avis", seconds=600)
+    stage.mine.sync()
+    opened, prev, found = stage.theirs.open(section), bytes(32), []
+    for number in range(1, 14):
+        large = []
+        for _ in range(7):
+            entry = {"kind": "medication", "label": "x" * 99_000}
+            _, change = edit(opened._channel.save, make_id(), [("set", ("entries", make_id().hex()), entry)])
+            assert change is not None
+            large.append(change)
+        data, prev = stage.forge(opened, "", seq=number, prev=prev, body=encode_changes(large))
+        stage.send(opened, data)
+        found.append(details(stage.pull(), "quarantined"))
+    assert found == [[]] * 12 + [["foreign-change"]]
+    stage.holder.sharing.revoke(grant.id)
+    stage.mine.sync()
+    assert stage.holder.sharing.find(grant.id).state == "revoked" and stage.holder.documents.epoch(section) == 3
+
+
+def test_a_document_that_fits_no_edition_ends_for_everybody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an earlier version let it grow: it keeps nobody's access from ending."""
+    section, grant, _ = stage.shared()
+    stage.holder.sharing.grant(colleague(stage), [section], right="read", purpose="avis", seconds=600)
+    stage.mine.sync()
+    monkeypatch.setattr(replica, "MAX_FIRST", 100)
+    stage.holder.sharing.revoke(grant.id)
+    stage.mine.sync()
+    assert stage.holder.sharing.find(grant.id).state == "revoked"
+    assert stage.holder.store.rows("SELECT 1 FROM mailbox WHERE kind = 'channel' AND state = 'open'") == []
+
+
+def test_somebody_who_stays_and_cannot_be_sent_to(stage: Stage) -> None:
+    """Whose newest card has no inbox: nobody else's end waits for that person."""
+    section, grant, _ = stage.shared()
+    me = Identity("Lindqvist Ode", "doctor", SigningKey.make(), BoxKey.make())
+    stage.holder.sharing.grant(colleague(stage, me), [section], right="read", purpose="avis", seconds=600)
+    stage.mine.sync()
+    stage.holder.people.add(make_card(me, now=2), met=True)
+    stage.holder.sharing.revoke(grant.id)
+    stage.mine.sync()
+    assert stage.holder.sharing.find(grant.id).state == "revoked"
