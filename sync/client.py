@@ -30,6 +30,8 @@ ATTEMPTS = 4
 BACKOFF = 0.15
 PATIENCE = 30.0
 ANSWER_BYTES = wire.PAGE_BYTES + wire.MESSAGE_BYTES + (64 << 10)
+REFUSAL_BYTES = 64 << 10  # of what a relay says instead of a file
+SLOWEST = 2_048  # bytes a second that an answer must bring at the least, once the time of a call is over
 Progress = Callable[[int, int], None]
 
 
@@ -352,16 +354,17 @@ class RelayClient:
         url = self.url + wire.BASE + _path("blobs", addr)
         try:
             with self._client("main").stream("GET", url, headers=headers) as answer:
-                if answer.status_code == 416:
+                if answer.status_code == 416 and have:
                     return  # everything was there already
                 if answer.status_code != 206:
-                    answer.read()
-                    raise _refusal(answer.status_code, answer.content)
+                    raise _refusal(answer.status_code, self._body(answer, REFUSAL_BYTES, self.timeout))
                 total = _number(answer.headers.get("content-range", "").rpartition("/")[2])
                 # Sealed or not, what lies in a vault is nobody else's to see.
                 with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
-                    for chunk in answer.iter_raw(1 << 18):
-                        have += len(chunk)
+                    began, came = clocks.monotonic(), 0
+                    for chunk in answer.iter_raw():  # as it comes: what trickles must be seen to
+                        have, came = have + len(chunk), came + len(chunk)
+                        _need_pace(began, came, self.timeout)
                         if have > min(total, wire.BLOB_BYTES):
                             raise Malformed("the relay sent more than it said")
                         out.write(chunk)
@@ -369,7 +372,7 @@ class RelayClient:
                             progress(have, total)
                     out.flush()
                     os.fsync(out.fileno())
-        except httpx2.HTTPError as failure:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as failure:
             raise _unreachable() from failure
         except OSError as failure:
             raise StorageFailed("the file could not be written", hint=str(failure.strerror or "")) from failure
@@ -427,15 +430,15 @@ class RelayClient:
                     content=body,
                     timeout=timeout or self.timeout,
                 )
-                answer = self._send(room, request)
+                answer = self._send(room, request, timeout or self.timeout)
             except httpx2.HTTPError as failure:
                 fresh = isinstance(failure, httpx2.ConnectError | httpx2.ConnectTimeout)
                 if attempt + 1 == ATTEMPTS or not (repeat or fresh):
                     raise _unreachable() from failure
                 _pause(attempt)
                 continue
-            except (httpx2.InvalidURL, RuntimeError) as failure:
-                raise _unreachable() from failure  # not a URL, or closed meanwhile
+            except (httpx2.InvalidURL, UnicodeError, RuntimeError) as failure:
+                raise _unreachable() from failure  # not a URL, a name that no network has, or closed meanwhile
             if answer.status in (429, 503) and (delay := _delay(answer)) is not None and attempt + 1 < ATTEMPTS:
                 waited += delay
                 if waited <= PATIENCE:
@@ -446,17 +449,22 @@ class RelayClient:
             return answer
         raise _unreachable()
 
-    def _send(self, room: str, request: httpx2.Request) -> Answer:
+    def _send(self, room: str, request: httpx2.Request, timeout: float) -> Answer:
         answer = self._client(room).send(request, stream=True)
         try:
-            body = bytearray()
-            for chunk in answer.iter_raw():
-                body += chunk
-                if len(body) > ANSWER_BYTES:
-                    raise Malformed("the relay's answer is too large")
+            body = self._body(answer, ANSWER_BYTES, timeout)
         finally:
             answer.close()
-        return Answer(answer.status_code, answer.headers, bytes(body))
+        return Answer(answer.status_code, answer.headers, body)
+
+    def _body(self, answer: httpx2.Response, limit: int, timeout: float) -> bytes:
+        body, began = bytearray(), clocks.monotonic()
+        for chunk in answer.iter_raw():
+            body += chunk
+            if len(body) > limit:
+                raise Malformed("the relay's answer is too large")
+            _need_pace(began, len(body), timeout)
+        return bytes(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,6 +474,9 @@ class Answer:
     body: bytes
 
 
+_NO_SHAPE = (WireError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
+
 class _shape:
     """Maps whatever a malformed answer raises into the vault's tree."""
 
@@ -473,7 +484,7 @@ class _shape:
         return None
 
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
-        if isinstance(failure, WireError | KeyError | TypeError | ValueError | AttributeError):
+        if isinstance(failure, _NO_SHAPE):
             raise Malformed("the relay's answer is not what the specification says") from failure
 
 
@@ -508,7 +519,7 @@ def _refusal(status: int, body: bytes) -> RelayRefused:
 
     try:
         reason = str(json.loads(body)["code"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         reason = "unknown"
     # A relay's words end up on a screen: only a short plain code is kept of them.
     clean = reason.isascii() and reason.replace("-", "").isalnum() and len(reason) <= 40
@@ -517,6 +528,12 @@ def _refusal(status: int, body: bytes) -> RelayRefused:
 
 def _unreachable() -> RelayUnreachable:
     return RelayUnreachable("the relay does not answer", hint="nothing is lost; the next sync tries again")
+
+
+def _need_pace(began: float, came: int, timeout: float) -> None:
+    """RelayUnreachable for a relay that lets an answer trickle: whoever waits for it holds up everything else."""
+    if clocks.monotonic() - began > timeout + came / SLOWEST:
+        raise _unreachable()
 
 
 def _delay(answer: Answer) -> float | None:

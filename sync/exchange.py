@@ -319,6 +319,7 @@ class Exchange:
             except (RelayUnreachable, RelayRefused):
                 continue
             except VerificationFailed as failure:
+                feeding.put_off(attached)
                 report.events.append(Event("quarantined", detail=failure.code))
 
     def _fetch(self, want: Fetch) -> None:

@@ -122,6 +122,9 @@ def open_deposit(data: bytes, me: Identity) -> Deposit:
         _check_file(file)
     if len({file["sha256"] for file in fields["files"]}) != len(fields["files"]):
         raise Malformed("a file stands twice in one deposit")
+    places = [file["blob"] for file in fields["files"] if file["blob"] is not None]
+    if len(set(places)) != len(places):
+        raise Malformed("two files of one deposit lie at one place")
     return Deposit(
         sender=sender,
         certificate=fields["certificate"],

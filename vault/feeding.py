@@ -58,6 +58,7 @@ class Fetch:
     target: Path
     sha256: str
     fields: Mapping[str, Any]
+    document: bytes = b""  # the document to which a grantee attached it
 
 
 class Feeding:
@@ -239,15 +240,19 @@ class Feeding:
     def missing_files(self) -> tuple[Fetch, ...]:
         """Files that grantees attached to shared documents and that are still at the relay alone."""
         found = []
-        for document, sha256, relay in self._mailboxes.wanted():
+        for document, sha256, relay in self._mailboxes.wanted(int(self._vault.clock()) - DAY):
             fields = self._attached(document, sha256)
             if fields is None or self._vault.sealed_path(fields["sealed_sha256"]).exists():
                 self._mailboxes.got(document, sha256)  # removed from the document meanwhile, or here already
                 continue
             self._folder.mkdir(mode=0o700, exist_ok=True)
             address, token = bytes.fromhex(fields["blob"]), bytes.fromhex(fields["blob_token"])
-            found.append(Fetch(relay, address, token, self._folder / fields["blob"], sha256, fields))
+            found.append(Fetch(relay, address, token, self._folder / fields["blob"], sha256, fields, document))
         return tuple(found)
+
+    def put_off(self, fetched: Fetch) -> None:
+        """What came was not the file: it is fetched again after a day, not with every exchange."""
+        self._mailboxes.failed(fetched.document, fetched.sha256, int(self._vault.clock()))
 
     def _attached(self, document: bytes, sha256: str) -> dict[str, Any] | None:
         """The fields of a file that lies at a relay, if the document still names it."""
@@ -259,6 +264,8 @@ class Feeding:
     def take_file(self, fetched: Fetch) -> None:
         """Keep a fetched file when it is the one that the document names; VerificationFailed otherwise, and it goes."""
         fields = fetched.fields
+        if not fetched.target.is_file():
+            raise VerificationFailed("the file at the relay did not come")
         try:
             if hash_seal(fetched.target) != fields["sealed_sha256"]:
                 raise VerificationFailed("the file at the relay is not the one that the document names")

@@ -492,6 +492,9 @@ def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
         check_file(file)
     if len({file["sha256"] for file in told["files"]}) != len(told["files"]):
         raise malformed("a file stands twice")
+    places = [file["blob"] for file in told["files"] if file["blob"] is not None]
+    if len(set(places)) != len(places):
+        raise malformed("two files at one place")
     return {
         "sender": sender["name"],
         "sender_id": sender["id"],

@@ -95,6 +95,12 @@ def make() -> list[Vectors]:
         ("file-field", "a file with one field more", "malformed", sealed(files=[FILE | {"path": "../x"}])),
         ("files-201", "201 files", "malformed", sealed(files=_many(201))),
         ("file-twice", "one file twice", "malformed", sealed(files=[FILE, FILE])),
+        (
+            "blob-twice",
+            "two files at one place",
+            "malformed",
+            sealed(files=[_outside(), _outside(sha256=fixed("other file"))]),
+        ),
         ("file-nowhere", "a file neither inside nor at a relay", "malformed", sealed(files=[FILE | {"inline": None}])),
         ("file-both", "a file inside and at a relay", "malformed", sealed(files=[FILE | OUTSIDE])),
         ("file-half-outside", "a file at a relay without its key", "malformed", sealed(files=[_outside(key=None)])),

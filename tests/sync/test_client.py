@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -288,3 +289,64 @@ def test_closing_ends_a_long_poll(relay: RunningRelay) -> None:
     thread.join(5)
     assert ended
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://two..dots", "http://" + "a" * 300, "http://host:99999"])
+def test_an_address_that_no_network_has_is_a_relay_that_does_not_answer(url: str, tmp_path: Path) -> None:
+    """Whoever writes a card or a grant chooses it: it must not hold up what goes to others."""
+    with RelayClient(url, verify_key=KEY.public, timeout=1) as client:
+        with pytest.raises(RelayUnreachable):
+            client.append(ADDRESS, TOKEN, b"x")
+        with pytest.raises(RelayUnreachable):
+            client.get_blob(ADDRESS, TOKEN, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"index":Infinity}', b'{"index":1e999}', b"[" * 90_000, b'{"index":' + b"[" * 90_000]
+)
+@pytest.mark.parametrize("status", [201, 400])
+def test_json_without_a_shape_is_malformed(status: int, body: bytes) -> None:
+    with lying((status, {}, body)) as (client, _), pytest.raises((Malformed, RelayRefused)):
+        client.append(ADDRESS, TOKEN, b"x")
+
+
+def test_a_file_of_which_nothing_came_is_not_there_already(tmp_path: Path) -> None:
+    with lying((416, {}, b"")) as (client, _), pytest.raises(RelayRefused):
+        client.get_blob(ADDRESS, TOKEN, tmp_path / "file")
+
+
+def test_what_a_relay_says_instead_of_a_file_has_a_limit(tmp_path: Path) -> None:
+    with lying((404, {}, bytes(module.REFUSAL_BYTES + 1))) as (client, _), pytest.raises(Malformed):
+        client.get_blob(ADDRESS, TOKEN, tmp_path / "file")
+
+
+def test_an_answer_that_trickles_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each byte within the time of a call, the whole of it never."""
+
+    class Trickle(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(206 if "Range" in self.headers else 200)
+            self.send_header("Content-Length", "1000")
+            self.send_header("Content-Range", "bytes 0-999/1000")
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(module, "ATTEMPTS", 1)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        with RelayClient(f"http://127.0.0.1:{server.server_port}", verify_key=KEY.public, timeout=0.5) as client:
+            began = time.monotonic()
+            with pytest.raises(RelayUnreachable):
+                client.messages(ADDRESS, TOKEN)
+            with pytest.raises(RelayUnreachable):
+                client.get_blob(ADDRESS, TOKEN, tmp_path / "file")
+            took = time.monotonic() - began
+        server.shutdown()
+    assert took < 4

@@ -193,11 +193,20 @@ class MailboxStore:
 
     def want(self, document: bytes, sha256: str, relay: str) -> None:
         """A file that lies at a relay alone: the next exchange fetches it."""
-        self._store.run("INSERT OR IGNORE INTO wanted VALUES (?, ?, ?)", (document, sha256, relay))
+        self._store.run(
+            "INSERT OR IGNORE INTO wanted (document, sha256, relay) VALUES (?, ?, ?)", (document, sha256, relay)
+        )
 
-    def wanted(self) -> list[tuple[bytes, str, str]]:
-        """(document, sha256, relay)."""
-        return [(row[0], row[1], row[2]) for row in self._store.rows("SELECT document, sha256, relay FROM wanted")]
+    def wanted(self, failed_before: int) -> list[tuple[bytes, str, str]]:
+        """(document, sha256, relay), without those that failed since then."""
+        rows = self._store.rows(
+            "SELECT document, sha256, relay FROM wanted WHERE failed = 0 OR failed <= ?", (failed_before,)
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def failed(self, document: bytes, sha256: str, now: int) -> None:
+        """What came was not the file: it is not asked for again at once."""
+        self._store.run("UPDATE wanted SET failed = ? WHERE document = ? AND sha256 = ?", (now, document, sha256))
 
     def got(self, document: bytes, sha256: str) -> None:
         self._store.run("DELETE FROM wanted WHERE document = ? AND sha256 = ?", (document, sha256))

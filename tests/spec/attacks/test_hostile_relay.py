@@ -267,3 +267,29 @@ def _verify(public: bytes, kind: str, message: bytes, signature: bytes) -> None:
     from vault.primitives import verify
 
     verify(public, kind, message, signature)
+
+
+def test_attached_file_that_is_another_is_fetched_once_a_day(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be of any size, and come again with every exchange for ever."""
+    section, _, opened = stage.shared()
+    opened.add_file(b"rapport" * 100, media_type="text/plain", name="r.txt")
+    asked = []
+
+    def twist(call: Call, ask: Honest) -> Reply:
+        reply = ask(call)
+        if call.room == "blobs" and call.method == "GET":
+            asked.append(call)
+            return replace(reply, body=bytes(len(reply.body)))
+        return reply
+
+    stage.relay.twist = twist
+    assert details(stage.pull(), "quarantined") == ["verification-failed"]
+    for _ in range(3):
+        assert details(stage.pull(), "quarantined") == []
+    assert len(asked) == 1
+    stage.relay.twist = lambda call, ask: ask(call)
+    now = stage.holder.clock()
+    monkeypatch.setattr(stage.holder, "clock", lambda: now + 86_500)
+    stage.pull()
+    (sha256,) = (attachment.sha256 for attachment in stage.holder.read(section).attachments)
+    assert b"".join(stage.holder.attachment(section, sha256)) == b"rapport" * 100

@@ -8,3 +8,5 @@ INSERT OR IGNORE INTO sender
     FROM sender JOIN visit_item ON visit_item.mailbox = sender.mailbox JOIN visit USING (number) WHERE visit.state = 'open';
 DELETE FROM link WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox NOT IN (SELECT address FROM mailbox);
 DELETE FROM sender WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox NOT IN (SELECT address FROM mailbox);
+-- When what came for a wanted file was something else: it may be as large as it likes, so it is fetched once a day.
+ALTER TABLE wanted ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
