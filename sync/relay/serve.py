@@ -26,9 +26,10 @@ CONNECTIONS = 4_096
 
 
 class Protocol(HttpToolsProtocol):
-    """Refuses what arrives too slowly or with too much before its body; see `Server.on_tick`."""
+    """Refuses what arrives too slowly, is taken too slowly, or has too much before its body; see `Server.on_tick`."""
 
     deadline: float | None = None
+    unread: float | None = None  # until when what was sent must be taken
     head_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -56,6 +57,18 @@ class Protocol(HttpToolsProtocol):
         if self.deadline is not None:
             self.deadline += len(body) / BODY_RATE
 
+    def pause_writing(self) -> None:
+        """Nobody takes what is sent: it would keep a connection, and the file that is read, for ever."""
+        super().pause_writing()
+        self.unread = self.loop.time() + REQUEST_SECONDS
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.unread = None
+
+    def late(self, now: float) -> bool:
+        return any(end is not None and now > end for end in (self.deadline, self.unread))
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self.deadline = None
@@ -82,7 +95,7 @@ class Server(uvicorn.Server):
         now = asyncio.get_running_loop().time()
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Protocol) and connection.deadline is not None and now > connection.deadline:
+                if isinstance(connection, Protocol) and connection.late(now):
                     connection.transport.abort()
         return await super().on_tick(counter)
 

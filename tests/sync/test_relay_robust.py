@@ -203,6 +203,32 @@ def test_slow_requests_are_cut_off(tmp_path: Path) -> None:
             process.terminate()
 
 
+def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    """It asks for pages again and again and never reads one: its connection and its answers do not stay."""
+    script = "import sys; from pathlib import Path; from sync.relay import serve; serve.REQUEST_SECONDS = 1; "
+    command = [sys.executable, "-c", script + "serve.serve(Path(sys.argv[1]), 0)", str(tmp_path / "relay.db")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            with RelayClient(url) as client:
+                client.create_mailbox(bytes(range(32)), b"o" * 32)
+                for number in range(4):
+                    client.append(bytes(range(32)), b"o" * 32, bytes([number]) * 1_000_000)
+            token = wire.encode_b64(b"o" * 32)
+            asked = f"GET /v1/mailboxes/{ADDRESS}/messages HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+            address, taken = urlsplit(url), 0
+            with socket.create_connection((address.hostname, address.port), timeout=8) as connection:
+                connection.sendall(asked.encode() * 10)
+                time.sleep(4)
+                with contextlib.suppress(ConnectionResetError, TimeoutError):
+                    while chunk := connection.recv(1 << 20):
+                        taken += len(chunk)
+            assert taken < 40_000_000
+        finally:
+            process.terminate()
+
+
 def full_disk() -> None:
     """Files of this process may not grow over 400 kB."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
