@@ -233,7 +233,7 @@ class Pull:
 
     def _opened(self, lines: Sequence[TraceLine], report: Report) -> None:
         for line in lines:
-            if line.detail == UNNAMED and self._vault.telling.active:
+            if line.detail == UNNAMED and not line.document_id and self._vault.telling.active:
                 continue  # of another device's renewal that is not told yet: it is looked at again
             kind = "opened" if line.verified else "quarantined"
             report.events.append(Event(kind, line.person, line.document_id, line.document, line.time, line.detail))

@@ -203,7 +203,9 @@ def verify_opening(
         raise VerificationFailed("the professional's statement is about another opening")
     documents = tuple(fields["documents"])
     if any(tag not in items for tag in request.tags):
-        raise NotFound("a tag that this grant is not known to have")
+        # Halves of those that are known left, whatever stands beside them.
+        known = b"".join(dict.fromkeys(items[tag] for tag in request.tags if tag in items))
+        raise NotFound("a tag that this grant is not known to have", documents=known)
     if len(documents) != len(request.tags) or any(
         items[tag] != document for tag, document in zip(request.tags, documents, strict=True)
     ):

@@ -131,7 +131,7 @@ class _Reading:
                 after=self.counter,
             )
         except (VerificationFailed, NotFound) as failure:
-            return _Found(b"", "", "unknown", failure.code)
+            return _Found(bytes(failure.facts.get("documents", b"")), "", "unknown", failure.code)  # type: ignore[arg-type]
         self.counter = opened.counter
         return _Found(b"".join(opened.documents), opened.why, "opened", "")
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from vault import Document, RecoveryKit, Vault
 from vault.checkup import check
 from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
 from vault.intake import import_files
+from vault.opening import make_request
+from vault.primitives import make_id
 from vault.undo import undo_import
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -309,6 +312,33 @@ def _trace_at(household: Household, vault: Vault) -> tuple[bytes, list[tuple[int
 def lost(household: Household, number: int) -> tuple[Vault, Exchange]:
     """A device in other hands: it does not take part in `settle` any more."""
     return household.devices.pop(number)
+
+
+def test_a_made_up_tag_beside_a_true_one_hides_no_opening(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed program names a tag that nobody gave, as if another device's renewal were still to be told."""
+    document = letter(household.holder)
+    household.add_device()
+    household.settle()
+    doctor, exchange, person = household.professional()
+    grant = household.holder.sharing.grant(person, [document], right="read", purpose="avis", seconds=9999)
+    household.settle()
+    exchange.sync()
+
+    def more(*args: Any, **options: Any) -> bytes:
+        both = {name: [*options[name], make_id()] for name in ("documents", "tags")}
+        return make_request(*args, **options | both)
+
+    monkeypatch.setattr("vault.visiting.make_request", more)
+    session = doctor.visiting.begin(grant.id, [document], "")
+    household.relay.factory(household.relay.url, verify_key=household.relay.key.public).open(
+        session.visit.number, session.request
+    )
+    (event,) = (event for event in household.exchange.sync().events if event.kind == "quarantined")
+    assert (event.document_id, event.detail) == (document, "not-found")
+    line = household.holder.sharing.trace()[-1]
+    assert (line.state, line.document_id, line.verified) == ("unknown", document, False)
 
 
 class Test_removal:
