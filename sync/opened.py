@@ -209,7 +209,7 @@ class OpenDocument:
             raise RightMissing("this grant is for reading")
         kept = json.dumps({"edits": edits, "seen": seen, "whole": touched(edits, flatten(save))}, ensure_ascii=False)
         with self._vault.store.transaction():
-            stored = self._mailboxes.senders(self._place).get(own, (0, ZERO))
+            stored = self._mailboxes.sender(self._place, own) or (0, ZERO)
             seq, prev = max(stored, self._channel.senders.get(own, (0, ZERO)))
             data, head = envelope.seal(
                 content.key,

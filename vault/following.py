@@ -5,6 +5,7 @@ Normative text: spec/envelope.md, section "Taking", and spec/epoch.md, section "
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vault import late
@@ -40,9 +41,12 @@ class Following:
         document_id = mailbox.document.hex()
         with self._vault.store.transaction():
             before = self._documents.replica_save(document_id, mailbox.epoch)
-            channel = self._channel(mailbox, before, self._documents.replica(document_id).actor)
+            channel = self._channel(mailbox, before, self._documents.replica(document_id).actor, incoming)
+            known, held = set(channel.actors), list(channel.pending)
             taken = channel.take(incoming, self._vault.quarantine.merge)
-            self._remember(channel, incoming, taken)
+            self._remember(channel, incoming, channel.actors.keys() - known)
+            if taken.refused is None and channel.pending != held:
+                self._keep_pending(channel)
             refused = self._take_up(mailbox, document_id, before, taken) if taken.applied else taken.refused
         if refused is not None:
             raise refused
@@ -53,8 +57,8 @@ class Following:
         me, device = self._vault.identity.sign.public, self._vault.device_id
         if (incoming.device, incoming.signer) != (device, me):
             return False
-        known, _ = self._mailboxes.senders(mailbox.address).get(own_sender_key(me, device), (0, b""))
-        return incoming.seq <= known
+        known = self._mailboxes.sender(mailbox.address, own_sender_key(me, device))
+        return known is not None and incoming.seq <= known[0]
 
     def _take_up(self, mailbox: Mailbox, document_id: str, before: bytes, taken: Taken) -> VaultError | None:
         """What was applied, into the document. What came late and has no place in it is returned as a failure: whoever
@@ -115,8 +119,11 @@ class Following:
             if fields.get("blob") and not self._vault.sealed_path(fields["sealed_sha256"]).exists():
                 self._mailboxes.want(bytes.fromhex(document_id), sha256, relay)
 
-    def _channel(self, mailbox: Mailbox, save: bytes, own: bytes) -> Channel:
-        address = mailbox.address
+    def _channel(self, mailbox: Mailbox, save: bytes, own: bytes, incoming: Incoming) -> Channel:
+        """The channel as this envelope finds it: of the chains of devices its own alone. A writer may name as many
+        devices as there are envelopes."""
+        address, sender = mailbox.address, sender_key(incoming)
+        chain = self._mailboxes.sender(address, sender)
         pending = [
             Pending(read_claim(decode(claim, limit=MAX_CLAIM)), author, time)
             for claim, author, time in self._mailboxes.pending(address)
@@ -129,18 +136,18 @@ class Following:
             issuer=self._vault.identity.sign.public,
             save=save,
             writers=writers,
-            senders=self._mailboxes.senders(address),
+            senders={} if chain is None else {sender: chain},
             actors=self._mailboxes.actors(address),
             pending=pending,
             own=own,
         )
 
-    def _remember(self, channel: Channel, incoming: Incoming, taken: Taken) -> None:
+    def _remember(self, channel: Channel, incoming: Incoming, actors: Iterable[bytes]) -> None:
         sender = sender_key(incoming)
         self._mailboxes.put_sender(channel.mailbox, sender, *channel.senders[sender])
-        for actor, signer in channel.actors.items():
-            if signer == incoming.signer:
-                self._mailboxes.put_actor(channel.mailbox, actor, signer)
-        if taken.refused is None:
-            claims = [(p.change.hash, encode(write_claim(p.change)), p.author, p.time) for p in channel.pending]
-            self._mailboxes.set_pending(channel.mailbox, claims)
+        for actor in actors:
+            self._mailboxes.put_actor(channel.mailbox, actor, channel.actors[actor])
+
+    def _keep_pending(self, channel: Channel) -> None:
+        claims = [(p.change.hash, encode(write_claim(p.change)), p.author, p.time) for p in channel.pending]
+        self._mailboxes.set_pending(channel.mailbox, claims)

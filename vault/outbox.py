@@ -89,7 +89,7 @@ class Outbox:
         device = self._vault.device_id
         own = own_sender_key(me.public, device)
         with self._store.transaction():
-            seq, prev = self._mailboxes.senders(item.address).get(own, (0, ZERO))
+            seq, prev = self._mailboxes.sender(item.address, own) or (0, ZERO)
             data, head = sealer(
                 mailbox.key,
                 me,
@@ -261,11 +261,15 @@ class Outbox:
         self._mailboxes.set_state(address, "done")
 
     def keep(self, address: bytes, envelope: bytes, failure: VaultError) -> None:
-        """As evidence. What does not open with the channel's key proves nothing: its hash is enough."""
-        now = int(self._vault.clock())
+        """As evidence. What does not open with the channel's key proves nothing: its hash is enough.
+
+        What a relay signed has room of its own: whoever may write in a mailbox must not crowd it out.
+        """
+        now, signed = int(self._vault.clock()), isinstance(failure, RelayContradiction) and not _is_word(failure)
         kept = hash32(envelope) if isinstance(failure, CannotOpen) else envelope
-        if not self._queue.keep_evidence(address, kept, failure.code, str(failure)[:500], now):
-            self._queue.keep_evidence(address, hash32(envelope), failure.code, str(failure)[:500], now)
+        for data in (kept, hash32(envelope)):
+            if self._queue.keep_evidence(address, data, failure.code, str(failure)[:500], now, signed=signed):
+                return
 
     def contradiction(self, address: bytes, failure: RelayContradiction) -> None:
         self.keep(address, bytes.fromhex(str(failure.facts.get("evidence", ""))), failure)
@@ -275,6 +279,11 @@ class Outbox:
 
     def type_of(self, statement: bytes) -> str:
         return message_type(statement)
+
+
+def _is_word(failure: RelayContradiction) -> bool:
+    """Whether it is what somebody says of a relay, and no signature of the relay's."""
+    return failure.facts.get("reason") == "seen"
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:

@@ -48,6 +48,11 @@ def _list() -> Iterator[Mutation]:
 
     # Keys, people, roles
     yield one(
+        "evidence: room of its own for what relays signed", "vault/outbox.py",
+        "isinstance(failure, RelayContradiction) and not _is_word(failure)", "False",
+        f"{ENVELOPES}evidence_against_a_relay_is_not_crowded_out",
+    )  # fmt: skip
+    yield one(
         "change: room for the next epoch", "vault/replica.py",
         "        if ready:\n            need_room(state)", "",
         f"{ENVELOPES}a_document_that_grows_until_no_epoch_can_start",

@@ -147,6 +147,11 @@ class MailboxStore:
         rows = self._store.rows("SELECT device, seq, head FROM sender WHERE mailbox = ?", (address,))
         return {row[0]: (row[1], row[2]) for row in rows}
 
+    def sender(self, address: bytes, device: bytes) -> tuple[int, bytes] | None:
+        """(number, hash) of the last envelope of one device in this channel."""
+        row = self._store.row("SELECT seq, head FROM sender WHERE mailbox = ? AND device = ?", (address, device))
+        return (row[0], row[1]) if row else None
+
     def put_sender(self, address: bytes, device: bytes, seq: int, head: bytes) -> None:
         self._store.run("INSERT OR REPLACE INTO sender VALUES (?, ?, ?, ?)", (address, device, seq, head))
 

@@ -105,17 +105,20 @@ class OutboxStore:
 
     # Evidence
 
-    def keep_evidence(self, address: bytes, envelope: bytes, why: str, detail: str, now: int) -> bool:
-        """False when this mailbox has left as much evidence as is kept."""
+    def keep_evidence(
+        self, address: bytes, envelope: bytes, why: str, detail: str, now: int, *, signed: bool = False
+    ) -> bool:
+        """False when this mailbox has left as much evidence as is kept, of what relays `signed` or of all else."""
         row = self._store.row(
-            "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM evidence WHERE mailbox = ?", (address,)
+            "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM evidence WHERE mailbox = ? AND signed = ?",
+            (address, signed),
         )
         count, size = row or (0, 0)
         if count >= EVIDENCE_COUNT or size + len(envelope) > EVIDENCE_BYTES:
             return False
         self._store.run(
-            "INSERT INTO evidence (mailbox, envelope, why, detail, time) VALUES (?, ?, ?, ?, ?)",
-            (address, envelope, why, detail, now),
+            "INSERT INTO evidence (mailbox, envelope, why, detail, time, signed) VALUES (?, ?, ?, ?, ?, ?)",
+            (address, envelope, why, detail, now, signed),
         )
         return True
 

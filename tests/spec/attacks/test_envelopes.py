@@ -19,6 +19,7 @@ from vault.identity import Identity, make_card
 from vault.people import Person
 from vault.primitives import BoxKey, SigningKey, make_id, make_key, pad, seal_box
 from vault.replica import Change, _leb, edit, flatten, make
+from vault.store.mailboxes import MailboxStore
 
 FIELDS: dict[str, object] = {
     "kind": "change", "document": bytes(16), "epoch": 1, "device": bytes(16), "seq": 1, "prev": bytes(32), "seen": [],
@@ -375,3 +376,28 @@ def test_somebody_who_stays_and_cannot_be_sent_to(stage: Stage) -> None:
     stage.holder.sharing.revoke(grant.id)
     stage.mine.sync()
     assert stage.holder.sharing.find(grant.id).state == "revoked"
+
+
+def test_evidence_against_a_relay_is_not_crowded_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By junk, or by lies about the relay, of somebody who may write in the mailbox."""
+    monkeypatch.setattr("vault.store.outbox.EVIDENCE_COUNT", 3)
+    section, _, opened = stage.shared()
+    stage.send(opened, *(b"junk %d" % number for number in range(5)))
+    lie, _ = stage.forge(opened, "DEUX", seen=[(stage.channel(opened), 1, make_key())])
+    stage.send(opened, lie)
+    stage.holder.add_entry(section, "medication", {"label": "RAMIPRIL"})
+    stage.pull()
+    channel = stage.channel(opened)
+    stage.relay.show(channel, stage.relay.entries(channel)[:-1])
+    stage.pull()
+    why = stage.holder.store.rows("SELECT why, signed FROM evidence WHERE mailbox = ? ORDER BY id", (channel,))
+    assert why == [("cannot-open", 0)] * 3 + [("relay-contradiction", 1)]
+
+
+def test_as_many_devices_as_envelopes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer may name a new device each time: of what is known about all of them nothing is read for one."""
+    section, _, opened = stage.shared()
+    stage.send(opened, *(stage.forge(opened, str(number), device=make_id())[0] for number in range(20)))
+    monkeypatch.setattr(MailboxStore, "senders", lambda *_: pytest.fail("the chains of all devices were read"))
+    stage.pull()
+    assert len(stage.labels(section)) == 21

@@ -10,3 +10,5 @@ DELETE FROM link WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox N
 DELETE FROM sender WHERE mailbox IN (SELECT mailbox FROM visit_item) AND mailbox NOT IN (SELECT address FROM mailbox);
 -- When what came for a wanted file was something else: it may be as large as it likes, so it is fetched once a day.
 ALTER TABLE wanted ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+-- What relays signed has room of its own among the evidence of a mailbox.
+ALTER TABLE evidence ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;
