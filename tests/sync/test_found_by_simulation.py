@@ -141,7 +141,7 @@ def test_a_grantee_notices_a_channel_that_was_rolled_back(parties: Parties) -> N
     with pytest.raises(RelayContradiction):
         exchange.open(letter)
     address, both, why, _, _ = OutboxStore(vault.store).evidence()[0]
-    assert (address, why, len(both)) == (opened._unlocked.item.mailbox, "relay-contradiction", 2 * 146)
+    assert (address, why, len(both)) == (opened._place, "relay-contradiction", 2 * 146)
 
 
 def test_an_attached_file_stays_when_the_process_stops_right_after_the_commit(parties: Parties) -> None:
