@@ -131,7 +131,8 @@ class _Reading:
                 after=self.counter,
             )
         except (VerificationFailed, NotFound) as failure:
-            return _Found(bytes(failure.facts.get("documents", b"")), "", "unknown", failure.code)  # type: ignore[arg-type]
+            known = failure.facts.get("documents")
+            return _Found(known if isinstance(known, bytes) else b"", "", "unknown", failure.code)
         self.counter = opened.counter
         return _Found(b"".join(opened.documents), opened.why, "opened", "")
 
