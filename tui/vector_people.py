@@ -30,6 +30,7 @@ from vault import (
 from vault.encoding import Shape
 from vault.errors import VerificationFailed
 from vault.histories import Histories
+from vault.passphrase import normal_form
 from vault.primitives import NONCE, BoxKey, SigningKey, derive_key
 from vault.recovery import RecoveryKit
 
@@ -210,7 +211,7 @@ def _keyslots(given: Given) -> dict[str, Any]:
         slots = keys.Keyslots.read(path)
     if "kit" in given:
         return {"key": slots.open_with_kit(given.blob("kit")).secret}
-    return {"key": slots.open_with_passphrase(given.text("passphrase")).secret}
+    return {"key": slots.open_with_passphrase(normal_form(given.text("passphrase"))).secret}
 
 
 def _attachment(given: Given) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def sign(seed: bytes, kind: str, message: bytes) -> bytes:
 def verify(public: bytes, kind: str, message: bytes, signature: bytes) -> None:
     need(public, 32, "public key")
     need(signature, 64, "signature")
-    y = int.from_bytes(public, "little") & (2**255 - 1)
-    if y >= P or y in SMALL_ORDER_Y or int.from_bytes(signature[32:], "little") >= ORDER:
+    y, r = (int.from_bytes(point, "little") & (2**255 - 1) for point in (public, signature[:32]))
+    if y >= P or SMALL_ORDER_Y & {y, r} or int.from_bytes(signature[32:], "little") >= ORDER:
         raise Refused("bad-signature", "a key or signature outside of its range")
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, signed_bytes(kind, message))
@@ -126,5 +126,8 @@ def argon2id(passphrase: str, salt: bytes, ops: int, memory: int) -> bytes:
     if ops > 10 or memory > 2 << 30 or memory % 1024:
         raise malformed("stronger than the ceiling, or not whole KiB")
     need(salt, 16, "salt")
-    secret = unicodedata.normalize("NFC", passphrase).encode()
+    try:
+        secret = unicodedata.normalize("NFC", passphrase).encode()
+    except UnicodeEncodeError:
+        raise malformed("text that has no UTF-8 form") from None
     return Argon2id(salt=salt, length=32, iterations=ops, lanes=1, memory_cost=memory // 1024).derive(secret)

@@ -16,7 +16,9 @@ MESSAGE = sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
 FINAL = sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
 
 
-def chunks(data: bytes, *, padded: int | None = None, last: int = FINAL, fill: bytes = b"\0") -> list[bytes]:
+def chunks(
+    data: bytes, *, padded: int | None = None, first: int = MESSAGE, last: int = FINAL, fill: bytes = b"\0"
+) -> list[bytes]:
     """The sealed chunks of a file under a fixed header."""
     size = padme_length(len(data)) if padded is None else padded
     whole = data + fill * (size - len(data))
@@ -24,7 +26,7 @@ def chunks(data: bytes, *, padded: int | None = None, last: int = FINAL, fill: b
     state = sodium.crypto_secretstream_xchacha20poly1305_state()
     sodium.crypto_secretstream_xchacha20poly1305_init_pull(state, HEADER, KEY)
     push = sodium.crypto_secretstream_xchacha20poly1305_push
-    return [push(state, part, None, last if at == len(parts) - 1 else MESSAGE) for at, part in enumerate(parts)]
+    return [push(state, part, None, last if at == len(parts) - 1 else first) for at, part in enumerate(parts)]
 
 
 def make() -> list[Vectors]:
@@ -40,6 +42,7 @@ def make() -> list[Vectors]:
         ("one-byte", "one byte", b"x"),
         ("small", "1 000 bytes, padded to 1 024", small),
         ("zeros", "a file that is nothing but zeros", bytes(777)),
+        ("one-whole-chunk", "64 KiB: one chunk and no second one", bytes(CHUNK)),
         ("two-chunks", "64 KiB and three bytes: two chunks, each with its own tag", large),
     ):
         told = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -70,5 +73,17 @@ def make() -> list[Vectors]:
     )
     refused("swapped", "two chunks swapped", given(large, two[::-1]))
     refused("last-missing", "the last chunk gone", given(large, two[:1]))
+    early = chunks(large, first=FINAL)
+    refused("final-early", "a chunk before the last marked FINAL", given(large, early))
+    refused("doubled", "the first chunk twice", given(large, [two[0], *two]))
+    refused("empty-chunk-behind", "64 KiB, and an empty chunk behind them", given(bytes(CHUNK), _empty_behind()))
     refused("nothing", "an empty sealed file", given(small, [], file=b""))
     return [vectors]
+
+
+def _empty_behind() -> list[bytes]:
+    """What a writer would make that starts a chunk whenever one is full."""
+    state = sodium.crypto_secretstream_xchacha20poly1305_state()
+    sodium.crypto_secretstream_xchacha20poly1305_init_pull(state, HEADER, KEY)
+    push = sodium.crypto_secretstream_xchacha20poly1305_push
+    return [push(state, bytes(CHUNK), None, MESSAGE), push(state, b"", None, FINAL)]

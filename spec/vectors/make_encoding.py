@@ -55,6 +55,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "open-map": ("a map of open length", "bf6161f6ff"),
     "break-alone": ("a break without anything open", "ff"),
     "float-16": ("a half-precision float: no float is ever encoded", "f93c00"),
+    "float-32": ("a single-precision float", "fa3f800000"),
     "float-64": ("a double", "fb3ff0000000000000"),
     "nan": ("not-a-number", "f97e00"),
     "undefined": ("undefined", "f7"),
@@ -77,6 +78,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "key-65": ("a key of 65 bytes", "a17841" + "6b" * 65 + "f5"),
     "text-not-utf8": ("text that is not UTF-8", "62c328"),
     "text-surrogate": ("half a surrogate pair", "63eda080"),
+    "text-cut": ("ends inside of a text", "6461"),
+    "key-not-utf8": ("a key that is not UTF-8", "a162c32801"),
     "text-overlong": ("an overlong form of the letter A", "62c181"),
     "depth-17": ("one list deeper than is read", "81" * 17 + "80"),
     "cut-head": ("ends inside of a length", "19ff"),
@@ -86,6 +89,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "huge-bytes": ("a byte string that says it has 2^63 - 1 bytes", "5b7fffffffffffffff"),
     "huge-list": ("a list that says it has 2^32 - 1 items", "9affffffff"),
     "reserved-length": ("length code 28, which means nothing", "1c"),
+    "reserved-length-29": ("length code 29 of a text", "7d"),
+    "reserved-length-30": ("length code 30 of a list", "9e"),
+    "open-number": ("a number of open length", "1f"),
+    "depth-17-map": ("a list in sixteen maps and a list", "81" + "a16161" * 16 + "80"),
 }
 
 
@@ -96,6 +103,10 @@ def make() -> list[Vectors]:
         vectors.valid(name, description, given, {"value": typed(value)})
     for name, (description, data) in REFUSED.items():
         vectors.refused(name, description, "malformed", {"data": data, "limit": LIMIT})
+    at = encoding.encode(bytes(LIMIT - 3))
+    vectors.valid(
+        "at-limit", "as many bytes as the limit says", {"data": at, "limit": LIMIT}, {"value": typed(bytes(LIMIT - 3))}
+    )
     over = encoding.encode(bytes(LIMIT - 2))
     vectors.refused(
         "over-limit", "one byte over the limit: refused before it is read", "too-large", {"data": over, "limit": LIMIT}

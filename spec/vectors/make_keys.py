@@ -100,6 +100,8 @@ def _argon() -> Vectors:
         given(passphrase=decomposed),
         {"key": key},
     )
+    vectors.refused("surrogate", "half a surrogate pair", "malformed", given(passphrase="\ud800"))
+    vectors.refused("salt-long", "a salt of 17 bytes", "malformed", given(salt=fixed("argon salt", 17)))
     vectors.refused("ops-below", "one pass too few", "below-floor", given(ops=ops - 1))
     vectors.refused("memory-below", "one KiB too little", "below-floor", given(memory=memory - 1024))
     vectors.refused("nothing", "no work at all", "below-floor", given(ops=0, memory=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from spec.vectors.writing import Vectors, fixed, flip
@@ -52,6 +53,28 @@ def _keyslots() -> Vectors:
     valid("kit", "opened by the recovery kit", good, kit=KIT.entropy)
     damaged = file([phrase | {"box": flip(phrase["box"], 60)}, kit])
     valid("kit-repairs", "the passphrase slot damaged: the kit opens the file all the same", damaged, kit=KIT.entropy)
+    spelt = f"  {unicodedata.normalize('NFKD', PASSPHRASE).replace('sept', 'ｓｅｐｔ')}\n"
+    valid("passphrase-respelt", "the same passphrase in wide letters, with white space around", good, passphrase=spelt)
+    valid("kit-no-mac", "another authentication: the kit does not ask for it", file([phrase, kit], mac=bytes(32)),
+          kit=KIT.entropy)  # fmt: skip
+    spoilt = kit | {"id": fixed("spoilt id", 16)}
+    valid("kit-second", "two slots of the kit, of which the second opens", file([spoilt, kit]), kit=KIT.entropy)
+    valid("eight-slots", "as many slots as are read, of which the last opens", file([spoilt] * 7 + [kit]),
+          kit=KIT.entropy)  # fmt: skip
+    refused("slots-moved", "the slots in another order", file([phrase, kit], slots=[kit, phrase]),
+            passphrase=PASSPHRASE)  # fmt: skip
+    refused("ops-over", "one pass more than a file may ask for", file([phrase | {"ops": 11}, kit]),
+            passphrase=PASSPHRASE)  # fmt: skip
+    refused("memory-one-over", "one KiB more than a file may ask for",
+            file([phrase | {"memory": (2 << 30) + 1024}, kit]), passphrase=PASSPHRASE)  # fmt: skip
+    refused("memory-one-below", "one KiB under the floor", file([phrase | {"memory": MEMORY - 1024}, kit]),
+            passphrase=PASSPHRASE)  # fmt: skip
+    refused("memory-not-kib", "memory that Argon2 would round down", file([phrase | {"memory": MEMORY + 1}, kit]),
+            passphrase=PASSPHRASE)  # fmt: skip
+    refused("salt-changed", "a slot with another salt", file([phrase | {"salt": fixed("other salt", 16)}, kit]),
+            passphrase=PASSPHRASE)  # fmt: skip
+    refused("kit-ops", "passes of Argon2id that the kit's box does not name", file([phrase, kit | {"ops": 3}]))
+    refused("passphrase-surrogate", "a passphrase that has no UTF-8 form", good, passphrase=f"{PASSPHRASE}\ud800")
     refused("other-passphrase", "another passphrase", good, passphrase="sept crayons rouges")
     refused("other-kit", "another kit", good, kit=fixed("another kit"))
     refused("passphrase-slot-damaged", "one bit of the passphrase slot", damaged, passphrase=PASSPHRASE)

@@ -85,6 +85,9 @@ def make() -> list[Vectors]:
     valid("capitals", "in capitals", [text.upper() for text in three[:2]], three[0], 2)
     valid("exponent-1", "written by a program that stretches more", shares("slow", 2, 3, exponent=1)[1:],
           shares("slow", 2, 3, exponent=1)[0], 2)  # fmt: skip
+    valid("exponent-4", "written by a program that stretches as much as a reader takes",
+          shares("slowest", 2, 3, exponent=4)[:2], shares("slowest", 2, 3, exponent=4)[0], 2)  # fmt: skip
+    valid("spaces", "with other white space", [f"\t{three[0].replace(' ', '  ')}\n", three[1]], three[0], 2)
     standard = {"set": Share.from_mnemonic(TWO_OF_THREE[0]).identifier, "needed": 2}
     secret = bytes.fromhex("c938b319067687e990e05e0da0ecce1278f75ff58d9853f19dcaeed5de104aae")
     vectors.valid("standard-2of3", "a test of SLIP-39 itself: basic sharing 2-of-3 (256 bits)",

@@ -71,7 +71,43 @@ def make() -> list[Vectors]:
         signature="01" + "00" * 63,
     )
     refused("all-zero", "64 zero bytes", signature=bytes(64))
+    neutral = bytes.fromhex(LOW_ORDER["1"])
+    refused("r-small-order", "R the neutral point, by a good key whose owner signed: the equation holds",
+            signature=_equation(key.seed, key.public, neutral, 0))  # fmt: skip
+    nonce = int.from_bytes(fixed("signature nonce", 31), "little")
+    around = sodium.crypto_core_ed25519_add(_point(nonce), bytes.fromhex(LOW_ORDER["8"]))
+    refused("cofactor", "R with a part of order 8: the equation holds times eight",
+            signature=_equation(key.seed, key.public, around, nonce))  # fmt: skip
+    mixed, signature = _mixed(key)
+    vectors.valid("mixed-order", "a public key with a part of order 8, where the equation holds as it stands",
+                  given(public=mixed, signature=signature), {})  # fmt: skip
     return [vectors]
+
+
+def _point(scalar: int) -> bytes:
+    return sodium.crypto_scalarmult_ed25519_base_noclamp(scalar.to_bytes(32, "little"))
+
+
+def _challenge(public: bytes, r: bytes) -> int:
+    signed = b"elpis/grant/1\0" + hashlib.blake2b(MESSAGE, digest_size=64).digest()
+    return int.from_bytes(hashlib.sha512(r + public + signed).digest(), "little") % L
+
+
+def _equation(seed: bytes, public: bytes, r: bytes, nonce: int) -> bytes:
+    """R and an S that fits it, as whoever has the seed can make them for any R and any nonce."""
+    secret = int.from_bytes(hashlib.sha512(seed).digest()[:32], "little") & ((1 << 254) - 8) | 1 << 254
+    return r + ((nonce + _challenge(public, r) * secret) % L).to_bytes(32, "little")
+
+
+def _mixed(key: primitives.SigningKey) -> tuple[bytes, bytes]:
+    """(a public key that is the signer's plus a point of order 8, a signature by it).
+
+    The part of order 8 falls out when the challenge is a multiple of 8.
+    """
+    public = sodium.crypto_core_ed25519_add(key.public, bytes.fromhex(LOW_ORDER["8"]))
+    nonces = (int.from_bytes(fixed(f"nonce {n}", 31), "little") for n in range(1000))
+    nonce = next(nonce for nonce in nonces if _challenge(public, _point(nonce)) % 8 == 0)
+    return public, _equation(key.seed, public, _point(nonce), nonce)
 
 
 def _sign(key: primitives.SigningKey, data: bytes) -> bytes:
