@@ -12,9 +12,10 @@ from typing import Any
 
 from vault.certificate import MAX_LOGGED
 from vault.encoding import Shape, blob, integer, list_of, map_of, moment, optional, scalar, text
-from vault.errors import Malformed, WrongRecipient
+from vault.errors import InputRefused, Malformed, WrongRecipient
 from vault.identity import Card, Identity, read_card, relay_url
 from vault.primitives import KEY, SEALING, need_suite
+from vault.shape import check_state
 from vault.statement import make_statement, read_statement, seal_statement, suite_for
 
 MAX_INLINE = 256 << 10  # a file up to this size travels inside; a larger one as a blob at the relay
@@ -25,7 +26,7 @@ STATE = Shape(
     {
         "meta": map_of(scalar(), at_most=40),
         "entries": map_of(map_of(scalar(), at_most=60), at_most=10_000),
-        "attachments": map_of(map_of(scalar(), at_most=20), at_most=200),
+        "attachments": map_of(scalar(), at_most=0),  # files are beside it
     },
     limit=900_000,
 )
@@ -125,6 +126,10 @@ def open_deposit(data: bytes, me: Identity) -> Deposit:
     places = [file["blob"] for file in fields["files"] if file["blob"] is not None]
     if len(set(places)) != len(places):
         raise Malformed("two files of one deposit lie at one place")
+    try:
+        check_state(fields["state"])
+    except InputRefused as failure:
+        raise Malformed(f"not a document: {failure}") from failure
     return Deposit(
         sender=sender,
         certificate=fields["certificate"],

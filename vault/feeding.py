@@ -16,11 +16,11 @@ from vault.certificate import refuse_payer
 from vault.deposit import MAX_DEPOSIT, MAX_INLINE, Deposit, open_deposit, seal_deposit
 from vault.document import CLINICAL, Attachment, Document
 from vault.encoding import encode
-from vault.errors import InputRefused, Malformed, NotFound, RoleDenied, VaultError, VerificationFailed
+from vault.errors import InputRefused, NotFound, RoleDenied, VaultError, VerificationFailed
 from vault.identity import Card
 from vault.keys import sync_folder
 from vault.primitives import hash32, make_id, make_key
-from vault.shape import check_state, to_document, to_state
+from vault.shape import to_document, to_state
 from vault.store.grants import GrantStore
 from vault.store.mailboxes import MailboxStore
 from vault.store.outbox import OutboxStore
@@ -157,10 +157,6 @@ class Feeding:
     def receive(self, statement: bytes) -> tuple[str, str, str]:
         """Take a deposit from the inbox: (id, "known" or "waiting" or "repeated", title). Nothing is filed yet."""
         deposit = open_deposit(statement, self._vault.identity)
-        try:
-            check_state(deposit.state)
-        except InputRefused as failure:
-            raise Malformed(f"not a document: {failure}") from failure
         deposit_id = hash32(deposit.sender.id + deposit.unique.encode())[:16]
         title = str(deposit.state["meta"].get("title", ""))[:500]
         if self._grants.deposit(deposit_id) is not None:

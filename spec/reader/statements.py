@@ -38,6 +38,7 @@ from spec.reader.primitives import (
     x25519_public,
 )
 from spec.reader.refusal import Refused, malformed
+from spec.reader.states import check_state
 
 OVERHEAD = 128  # of the map around a body
 DAY = 86_400
@@ -153,7 +154,7 @@ def scalar(value: Any) -> bool:
 STATE: Mapping[str, Check] = {
     "meta": map_of(scalar, 40),
     "entries": map_of(map_of(scalar, 60), 10_000),
-    "attachments": map_of(map_of(scalar, 20), 200),
+    "attachments": map_of(scalar, 0),
 }
 FILE: Mapping[str, Check] = {
     "sha256": blob(32),
@@ -495,6 +496,7 @@ def read_deposit(sealed: bytes, me: Person) -> dict[str, Any]:
     places = [file["blob"] for file in told["files"] if file["blob"] is not None]
     if len(set(places)) != len(places):
         raise malformed("two files at one place")
+    check_state(told["state"])
     return {
         "sender": sender["name"],
         "sender_id": sender["id"],
