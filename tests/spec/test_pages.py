@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,44 @@ def test_every_label_fits_and_none_begins_another() -> None:
     """Personalisation is padded with zeros: two labels must differ before the padding."""
     padded = {label.encode().ljust(16, b"\0") for label in primitives.LABELS}
     assert len(padded) == len(primitives.LABELS) and all(len(label) == 16 for label in padded)
+
+
+def constants(*rooms: str) -> Iterator[tuple[str, str]]:
+    """(file, text) of every text and byte string in the code of these rooms, without the registry itself."""
+    for room in rooms:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            tree.body = [node for node in tree.body if not ast.unparse(node).startswith("LABELS = ")]
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                    text = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+                    yield str(file.relative_to(ROOT)), text
+
+
+# Names of other things: of a lock, of threads and files, of what a file of another program is called.
+OTHER_NAMES = {"elpis-lock", "elpis-entry", "elpis-ips", "elpis-xdm", "elpis-vault", "elpis-sync", "elpis-watch"}
+
+
+def test_every_label_is_used_and_whatever_looks_like_one_is_registered() -> None:
+    """The reserved one apart, which nothing may use yet."""
+    used = {word for _, word in constants("vault", "sync") if re.fullmatch(r"elpis-[a-z]+(-[a-z]+)*", word)}
+    assert used - OTHER_NAMES == set(primitives.LABELS) - {"elpis-slot-ring"}
+
+
+def test_a_label_has_one_purpose() -> None:
+    """Only what stands on both sides of one wire, or seals and opens one thing, names a label in two files."""
+    places: dict[str, set[str]] = {}
+    for file, word in constants("vault", "sync"):
+        if word in primitives.LABELS:
+            places.setdefault(word, set()).add(file)
+    shared = {label: files for label, files in places.items() if len(files) > 1}
+    assert shared == {
+        "elpis-hash": {"vault/primitives.py", "sync/wire.py"},
+        "elpis-chain": {"vault/primitives.py", "sync/wire.py"},
+        "elpis-half-tag": {"vault/masking.py", "sync/wire.py"},
+        "elpis-head": {"vault/head.py", "vault/vault.py"},
+        "elpis-store": {"vault/vault.py", "vault/backup.py"},
+    }
 
 
 def test_failure_classes_are_the_code_s() -> None:
