@@ -22,11 +22,12 @@ def manifest(plain: bytes | None = None, *, label: str = "elpis-manifest", name:
     return seal_box(derive_key(KEY, "elpis-backup"), label, inner, aad, nonce=fixed("manifest nonce", 24))
 
 
-def make() -> list[Vectors]:
-    vectors = Vectors("backup")
+def opened(data: bytes, /, **by: bytes) -> dict[str, bytes]:
+    return {"key": KEY, "vault": VAULT, "name": NAME, "data": data} | by
 
-    def given(data: bytes, /, **by: bytes) -> dict[str, bytes]:
-        return {"key": KEY, "vault": VAULT, "name": NAME, "data": data} | by
+
+def make() -> list[Vectors]:
+    vectors, given = Vectors("backup"), opened
 
     def valid(name: str, description: str, /, **changes: Any) -> None:
         told = {field: value for field, value in (TOLD | changes).items() if field not in ("suite", "vault")}

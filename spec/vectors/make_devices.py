@@ -214,22 +214,24 @@ def welcome_fields(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
+def welcomed(sealed: bytes, **changes: Any) -> dict[str, Any]:
+    """What the new device has when it is handed this."""
+    fields = {
+        "sealed": sealed,
+        "sign": key_of("laptop").seed,
+        "box": fixed("laptop box"),
+        "fresh": FRESH.secret,
+        "seed": FRESH.seed,
+        "old_sign": DEVICE["sign"],
+        "vault": VAULT,
+        "transcript": TRANSCRIPT,
+    }
+    return fields | changes
+
+
 def make_welcomes() -> Vectors:
     vectors = Vectors("welcome")
-    by = key_of("device")
-
-    def given(sealed: bytes, **changes: Any) -> dict[str, Any]:
-        fields = {
-            "sealed": sealed,
-            "sign": key_of("laptop").seed,
-            "box": fixed("laptop box"),
-            "fresh": FRESH.secret,
-            "seed": FRESH.seed,
-            "old_sign": DEVICE["sign"],
-            "vault": VAULT,
-            "transcript": TRANSCRIPT,
-        }
-        return fields | changes
+    by, given = key_of("device"), welcomed
 
     def made(key: Any = by, to: bytes = FRESH.public, kem: bytes = KEM, **changes: Any) -> bytes:
         return seal_statement_fixed("welcome", to, signed("welcome", welcome_fields(**changes), key), kem)

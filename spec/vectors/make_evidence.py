@@ -36,6 +36,22 @@ def checkpoint(
     return unsigned + key.sign("checkpoint", unsigned)
 
 
+def contradiction(moment: int) -> dict[str, Any]:
+    """Two histories, the second with an entry of this time after the first's last."""
+    ours, theirs = grown(["a", "b", "c"]), grown(["a", "x", "c"])
+    body_hash = wire.hash_body(b"d")
+    second = checkpoint(4, wire.extend_chain(theirs[3], 4, moment, body_hash))
+    return {
+        "suite": 1,
+        "relay": "https://relay.example",
+        "key": RELAY_KEY.public,
+        "first": checkpoint(3, ours[3]),
+        "second": second,
+        "chain": theirs[3],
+        "entries": [{"time": moment, "hash": body_hash}],
+    }
+
+
 def make() -> list[Vectors]:
     vectors = Vectors("evidence")
     one, two = ["a", "b", "c"], ["a", "x", "c", "d"]

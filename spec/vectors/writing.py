@@ -90,6 +90,12 @@ class Vectors:
             "expected": expected,
         }
 
+    def add(self, others: Vectors) -> None:
+        """Those of another maker of the same format."""
+        if twice := self.files.keys() & others.files.keys():
+            raise ValueError(f"two makers write {self.format}/{min(twice)}")
+        self.files |= others.files
+
     def write(self, folder: Path = HERE) -> None:
         """Every file of this format; one that no maker makes any more goes away."""
         target = folder / self.format
