@@ -93,15 +93,23 @@ def edits_between(
     for part in PARTS:
         for key, value in after[part].items():
             old = before[part].get(key)
-            if value == old:
+            if alike(value, old):
                 continue
             if isinstance(value, Mapping) and isinstance(old, Mapping):
-                edits += [("set", (part, key, name), new) for name, new in value.items() if old.get(name, ...) != new]
+                fields = [(name, new) for name, new in value.items() if not alike(old.get(name, ...), new)]
+                edits += [("set", (part, key, name), new) for name, new in fields]
                 edits += [("delete", (part, key, name)) for name in old if name not in value]
             else:
                 edits.append(("set", (part, key), value))
         edits += [("delete", (part, key)) for key in before[part] if key not in after[part]]
     return edits
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values of a state are the same: 1 is not true."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
+    return type(one) is type(other) and bool(one == other)
 
 
 def attachments_of(part: Mapping[str, Mapping[str, Any]]) -> tuple[Attachment, ...]:

@@ -102,6 +102,26 @@ def test_a_draft_about_an_entry_that_came_back_from_the_holder(parties: Parties)
     assert held.text("label") == "two" and not parties.holder.read(letter).conflicts
 
 
+def test_a_draft_that_its_author_took_back_is_not_written_again(parties: Parties) -> None:
+    """An entry that was made and removed again before the relay took either came back in the next epoch."""
+    letter = parties.letter()
+    kept = parties.holder.add_entry(letter, "note", {"label": "kept"})
+    _, first, _ = grant(parties, letter, "Ndiaye Awa")
+    first.sync()
+    opened = first.open(letter)
+    grant(parties, letter, "Petit Jean")  # the next epoch; the first channel is closed
+    entry = opened.set_entry(None, "note", {"label": "a mistake"})
+    opened.write([("delete", ("entries", entry))])
+    opened.write([("set", ("meta", "author"), "a mistake")])
+    opened.write([("delete", ("meta", "author"))])
+    opened.set_entry(kept, "note", {"note": "meant"})
+    first.open(letter)
+    parties.exchange.sync()
+    held = parties.holder.read(letter)
+    assert [(entry.text("label"), entry.text("note")) for entry in held.entries] == [("kept", "meant")]
+    assert held.author != "a mistake"
+
+
 def test_a_document_that_is_still_open_takes_nothing_after_the_end(parties: Parties) -> None:
     """Seed 37: what was written through an open document after its grant ended stayed in the grantee's vault."""
     letter = parties.letter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +15,8 @@ from sync.opened import OpenDocument
 from tests.parties import Parties
 from vault import Vault
 from vault.errors import AccessEnded, InputRefused
-from vault.late import Late, effect, fitted, write_again
-from vault.replica import edit, flatten, make, merge
+from vault.late import Draft, Late, draft_again, effect, effect_on, fitted, plan_again, write_again
+from vault.replica import Edit, edit, flatten, make, merge
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ STATE = {
     },
 }
 MINE, THEIRS, BRANCH = b"m" * 16, b"t" * 16, b"b" * 16
+NEW = "c" * 32
 
 
 def test_what_late_changes_did_includes_what_lost() -> None:
@@ -103,14 +105,50 @@ def test_what_late_changes_did_includes_what_lost() -> None:
 def test_edits_are_fitted_to_what_is_there() -> None:
     whole = {ENTRY: {"kind": "medication", "dose": "2"}}
     gone = STATE | {"entries": {}, "attachments": {}}
-    edits = [
-        ("set", ("entries", ENTRY, "dose"), "2"), ("set", ("entries", ENTRY, "note"), "n"),
-        ("delete", ("entries", ENTRY)),
-        ("delete", ("entries", ENTRY, "dose")), ("set", ("attachments", "b" * 64, "name"), "x"),
-        ("delete", ("attachments", "b" * 64)), ("set", ("meta", "title"), "T"), ("delete", ("meta", "title")),
+    edits: list[Edit] = [
+        ("delete", ("entries", ENTRY, "dose")), ("set", ("entries", ENTRY, "dose"), "2"),
+        ("set", ("entries", ENTRY, "note"), "n"), ("set", ("attachments", "b" * 64, "name"), "x"),
+        ("delete", ("attachments", "b" * 64)), ("delete", ("meta", "author")), ("set", ("meta", "title"), "T"),
     ]  # fmt: skip
     assert fitted(edits, whole, gone) == [("set", ("entries", ENTRY), whole[ENTRY]), ("set", ("meta", "title"), "T")]
-    assert len(fitted(edits, whole, STATE | {"meta": {"title": "x"}})) == len(edits)
+    assert len(fitted(edits, whole, STATE | {"meta": {"author": "x"}})) == len(edits)
+    assert fitted([("delete", ("entries", ENTRY))], whole, gone) == []
+
+
+@pytest.mark.parametrize(
+    ("edits", "seen"),
+    [
+        ([("set", ("entries", NEW), {"kind": "note"}), ("delete", ("entries", NEW))], [None, {"kind": "note"}]),
+        ([("set", ("entries", NEW, "note"), "n"), ("delete", ("entries", NEW))], ["m", {"kind": "note"}]),
+        ([("set", ("meta", "title"), "T"), ("delete", ("meta", "title"))], [None, "T"]),
+    ],
+)
+def test_what_an_author_wrote_and_removed_again_stays_removed(edits: list[Edit], seen: list[Any]) -> None:
+    """None of it had reached the relay when the epoch moved; the entry was not in the edition, or is no more."""
+    save, _ = make(STATE, MINE)
+    draft = Draft(tuple(edits), tuple(seen), {NEW: {"kind": "note", "note": "n"}})
+    assert flatten(draft_again(save, THEIRS, BRANCH, draft)[0]) == flatten(save)
+
+
+def test_an_entry_that_was_removed_and_made_again_has_what_was_written_last() -> None:
+    path = ("entries", NEW)
+    edits = [
+        ("set", (*path, "note"), "1"), ("delete", path), ("set", path, {"kind": "note", "note": "2"}),
+        ("set", (*path, "note"), "3"),
+    ]  # fmt: skip
+    assert fitted(edits, {NEW: {"kind": "note", "note": "1"}}, STATE)[1:] == edits[1:]
+
+
+def test_one_is_not_true() -> None:
+    """A field that somebody turned from a number into yes was changed."""
+    before = STATE | {"entries": {ENTRY: {"kind": "result", "negated": 1}}}
+    after = STATE | {"entries": {ENTRY: {"kind": "result", "negated": True}}}
+    late = effect_on(before, after, (), set())
+    assert late.edits == (("set", ("entries", ENTRY, "negated"), True),)
+    plan = plan_again(late, STATE | {"entries": {ENTRY: {"kind": "result", "negated": True}}})
+    assert plan.beside == ()
+    other = Late((("set", ("entries", ENTRY, "negated"), False),), (1,), (), {})
+    assert plan_again(other, after).beside == ((("entries", ENTRY, "negated"), True),)
 
 
 def test_writing_again_what_is_there_already_writes_nothing() -> None:
