@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.vector_devices import DEVICE_FORMATS
+from tui.vector_late import LATE_FORMATS
 from tui.vector_people import PEOPLE_FORMATS
 from tui.vector_relay import RELAY_FORMATS
 from vault import encoding, hybrid, primitives
@@ -140,4 +141,5 @@ FORMATS: dict[str, Run] = {
     **PEOPLE_FORMATS,
     **RELAY_FORMATS,
     **DEVICE_FORMATS,
+    **LATE_FORMATS,
 }

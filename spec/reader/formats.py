@@ -15,6 +15,7 @@ from spec.reader import (
     devices,
     hybrid,
     keyslots,
+    late,
     primitives,
     relay,
     rosters,
@@ -278,5 +279,8 @@ FORMATS: dict[str, Run] = {
     "vault-body": lambda v: devices.read_vault_body(raw(v, "data"), chain(v, "before")),
     "vault-operation": lambda v: devices.read_operation(v["kind"], raw(v, "data")),
     "evidence": lambda v: devices.read_evidence(raw(v, "data")),
+    "late-effect": lambda v: late.effect(v["before"], v["after"], v["conflicts"]),
+    "late-again": late.write_again,
+    "late-draft": late.write_drafts,
     "address": lambda v: {"data": relay.read_address(v["text"], v["length"])},
 }
