@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.vector_devices import DEVICE_FORMATS
+from tui.vector_home import HOME_FORMATS
 from tui.vector_late import LATE_FORMATS
 from tui.vector_people import PEOPLE_FORMATS
 from tui.vector_relay import RELAY_FORMATS
@@ -142,4 +143,5 @@ FORMATS: dict[str, Run] = {
     **RELAY_FORMATS,
     **DEVICE_FORMATS,
     **LATE_FORMATS,
+    **HOME_FORMATS,
 }

@@ -14,8 +14,8 @@ from vault.errors import CannotOpen, InputRefused, Malformed, NotFound, Verifica
 from vault.hearing import Heard, Hearing
 from vault.histories import Histories
 from vault.logs import Logs
-from vault.operation import NEXT, encode_operation
-from vault.primitives import KEY, BoxKey, SigningKey, make_key, pad, seal_to, unpad
+from vault.operation import encode_operation, open_next, seal_next
+from vault.primitives import KEY, BoxKey, SigningKey, make_key
 from vault.record import RETIRED
 from vault.roster import (
     ROSTER,
@@ -274,8 +274,8 @@ class Devices:
         self._vault.set_meta(DOUBTFUL, f"{self._vault.meta(DOUBTFUL)} {number}")
 
     def _box(self, device: Device, channel: Mailbox) -> dict[str, Any]:
-        fields = {"vault": self._vault.vault_id, "device": device.id, "epoch": channel.epoch, **_tokens(channel)}
-        return {"device": device.id, "sealed": seal_to(device.box, pad(NEXT.encode(fields)))}
+        fields = {"epoch": channel.epoch, **_tokens(channel)}
+        return seal_next(device.id, device.box, self._vault.vault_id, fields)
 
     def take_turn(self, mailbox: Mailbox, fields: Mapping[str, Any]) -> list[Heard]:
         """A turn in its place of a log, whichever history it belongs to: what holds follows from all that is known."""
@@ -295,9 +295,7 @@ class Devices:
         sealed = {box["device"]: box["sealed"] for box in fields["boxes"]}
         for device, key in self._selves():
             if roster.has(device) and device in sealed:
-                tokens = NEXT.decode(unpad(key.open(sealed[device])))
-                if (tokens["vault"], tokens["device"]) != (self._vault.vault_id, device):
-                    raise VerificationFailed("this box was made for another device")
+                tokens = open_next(key, sealed[device], self._vault.vault_id, device)
                 given = {name: tokens[name] for name in ("owner", "append", "key")}
                 self._mailboxes.add(tokens["address"], mailbox.relay, "vault", epoch=tokens["epoch"], **given)
                 self._logs.add(head, tokens["address"])

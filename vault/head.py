@@ -38,15 +38,9 @@ class Head:
 
     def check(self) -> None:
         """RolledBack when the head is missing, changed, or names a state that the database has not reached."""
-        data = os.pread(self._file, _SIZE + 1, 0)
-        count = int.from_bytes(data[17:25])
-        if not same(data, self._encoded(count, data[25:57])):
-            raise _rolled_back("the head file is missing or was changed")
+        count, named = read_head(self._key, self._vault_id, os.pread(self._file, _SIZE + 1, 0))
         row = self._store.row("SELECT chain FROM head WHERE count = ?", (count,))
-        # Nothing was written since the vault was made: the chain has no link yet.
-        link = bytes(row[0]) if row else bytes(32) if count == 0 else b""
-        if not same(link, data[25:57]):
-            raise _rolled_back("this vault is older than when it was last used here", head=count, found=self._count)
+        check_link(count, named, bytes(row[0]) if row else None, self._count)
 
     def follow(self) -> None:
         """From now on every committed write of the store moves the head."""
@@ -80,13 +74,31 @@ class Head:
 
     def _write(self) -> None:
         try:
-            os.pwrite(self._file, self._encoded(self._count, self._chain), 0)
+            os.pwrite(self._file, encode_head(self._key, self._vault_id, self._count, self._chain), 0)
         except OSError as failure:
             raise StorageFailed("the head file cannot be written") from failure
 
-    def _encoded(self, count: int, link: bytes) -> bytes:
-        body = bytes([SUITE]) + self._vault_id + count.to_bytes(8) + link
-        return body + derive_key(self._key, "elpis-head", body)
+
+def encode_head(key: bytes, vault_id: bytes, count: int, link: bytes) -> bytes:
+    """The head file that names this link of the chain."""
+    body = bytes([SUITE]) + vault_id + count.to_bytes(8) + link
+    return body + derive_key(key, "elpis-head", body)
+
+
+def read_head(key: bytes, vault_id: bytes, data: bytes) -> tuple[int, bytes]:
+    """(number, link) that a head file names. RolledBack when it is not one that this vault wrote."""
+    count, link = int.from_bytes(data[17:25]), data[25:57]
+    if not same(data, encode_head(key, vault_id, count, link)):
+        raise _rolled_back("the head file is missing or was changed")
+    return count, link
+
+
+def check_link(count: int, named: bytes, held: bytes | None, newest: int) -> None:
+    """RolledBack unless the database holds the link that the head names; None when it has none of this number."""
+    # Nothing was written since the vault was made: the chain has no link yet.
+    link = held if held is not None else bytes(32) if count == 0 else b""
+    if not same(link, named):
+        raise _rolled_back("this vault is older than when it was last used here", head=count, found=newest)
 
 
 def _rolled_back(message: str, **facts: object) -> RolledBack:

@@ -24,7 +24,8 @@ from vault.encoding import (
     optional,
     text,
 )
-from vault.errors import ForeignChange
+from vault.errors import ForeignChange, VerificationFailed
+from vault.primitives import BoxKey, pad, seal_to, unpad
 from vault.replica import Change
 from vault.roster import MAX_CHAIN, MAX_DEVICES
 
@@ -172,6 +173,19 @@ def _join(edition: bytes, *items: bytes) -> bytes:
         else b"\x99" + count.to_bytes(2)
     )
     return b"".join((_SINGLE[:-1], head, *items, edition))
+
+
+def seal_next(device: bytes, box: bytes, vault: bytes, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The box of a turn for one device that stays: `fields` of the next channel, for its `box` key."""
+    return {"device": device, "sealed": seal_to(box, pad(NEXT.encode({"vault": vault, "device": device, **fields})))}
+
+
+def open_next(key: BoxKey, sealed: bytes, vault: bytes, device: bytes) -> dict[str, Any]:
+    """The next channel. CannotOpen, Malformed; VerificationFailed when it was made for another device or vault."""
+    fields = NEXT.decode(unpad(key.open(sealed)))
+    if (fields["vault"], fields["device"]) != (vault, device):
+        raise VerificationFailed("this box was made for another device")
+    return fields
 
 
 def encode_row(values: Mapping[str, Any]) -> bytes:

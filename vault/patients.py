@@ -57,6 +57,16 @@ PATIENTS = Shape(
 )
 
 
+def read_patients(key: bytes, vault_id: bytes, data: bytes) -> tuple[Patient, ...]:
+    """The patients in a roster's file. CannotOpen, Malformed, SuiteRefused, or as a card reads."""
+    fields = PATIENTS.decode(open_box(key, LABEL, data, _aad(vault_id)))
+    need_suite(fields["suite"])
+    patients = tuple(map(_patient, fields["patients"]))
+    if len({patient.card.id for patient in patients}) != len(patients):
+        raise Malformed("a patient stands twice in this roster")
+    return patients
+
+
 class Nobody(InputRefused):
     """Nothing can be laid down: `why` is one of the reasons of spec/feeding.md."""
 
@@ -106,12 +116,7 @@ class Roster:
             if new:
                 return cls(vault, path)
             raise NotFound("no roster of patients in this file", wanted=str(path)) from failure
-        fields = PATIENTS.decode(open_box(vault.derive(LABEL), LABEL, data, _aad(vault)))
-        need_suite(fields["suite"])
-        roster = cls(vault, path, map(_patient, fields["patients"]))
-        if len(roster) != len(fields["patients"]):
-            raise Malformed("a patient stands twice in this roster")
-        return roster
+        return cls(vault, path, read_patients(vault.derive(LABEL), vault.vault_id, data))
 
     def __len__(self) -> int:
         return len(self._patients)
@@ -163,7 +168,7 @@ class Roster:
     def save(self) -> None:
         """Replace the file: whoever reads it sees the old roster or the new one."""
         fields = {"suite": SUITE, "patients": [_plain(patient) for patient in self._patients.values()]}
-        sealed = seal_box(self._vault.derive(LABEL), LABEL, PATIENTS.encode(fields), _aad(self._vault))
+        sealed = seal_box(self._vault.derive(LABEL), LABEL, PATIENTS.encode(fields), _aad(self._vault.vault_id))
         draft = self.path.with_name(f".{self.path.name}.new")
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -249,8 +254,8 @@ def _patient(fields: Mapping[str, Any]) -> Patient:
     return Patient(read_card(fields["card"]), ids, fields["name"], fields["birth"], fields["added"])
 
 
-def _aad(vault: Vault) -> bytes:
-    return encode(["patients", SUITE, vault.vault_id])
+def _aad(vault_id: bytes) -> bytes:
+    return encode(["patients", SUITE, vault_id])
 
 
 __all__ = ["INS", "Nobody", "Patient", "Roster", "given_id", "normal_id"]

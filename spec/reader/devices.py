@@ -12,7 +12,7 @@ from spec.reader import rosters
 from spec.reader.cbor import Check, blob, boolean, list_of, moment, one_of, or_null, shape, statement, text, whole
 from spec.reader.encoder import encode
 from spec.reader.hybrid import check_key
-from spec.reader.primitives import blake2b, check_box_public, derive, need_suite, open_box, unpad
+from spec.reader.primitives import blake2b, check_box_public, derive, need_suite, open_box, open_sealed, unpad
 from spec.reader.refusal import Refused, malformed
 from spec.reader.relay import WRITER, link, read_checkpoint
 from spec.reader.statements import opened_by, read, relay_url
@@ -108,6 +108,15 @@ OPERATIONS: Mapping[str, Mapping[str, Check]] = {
     },
     "signed": {"relay": text(500), "checkpoints": list_of(blob(146), 256)},
     "end": {},
+}
+NEXT: Mapping[str, Check] = {
+    "vault": blob(16),
+    "device": blob(16),
+    "epoch": whole(1),
+    "address": blob(32),
+    "owner": blob(32),
+    "append": blob(32),
+    "key": blob(32),
 }
 WHOLE = FIRST + 1_000_000
 BODY: Mapping[str, Check] = {"part": whole(1, 64), "parts": whole(1, 64), "data": blob(most=780_000)}
@@ -212,6 +221,14 @@ def read_vault_body(data: bytes, before: Sequence[bytes]) -> Told:
 def read_operation(kind: str, data: bytes) -> Told:
     limit = 65_536 if kind in ("signed", "end") else WHOLE
     return {"fields": sorted(statement(data, limit, OPERATIONS[kind]))}
+
+
+def open_turn(secret: bytes, sealed: bytes, vault: bytes, device: bytes) -> Told:
+    """The next channel, in the box that a turn has for one device."""
+    told = statement(unpad(open_sealed(secret, sealed)), 65_536, NEXT)
+    if (told["vault"], told["device"]) != (vault, device):
+        raise Refused("verification-failed", "made for another device")
+    return {name: told[name] for name in ("epoch", "address", "owner", "append", "key")}
 
 
 def read_evidence(data: bytes) -> Told:

@@ -13,9 +13,11 @@ from spec.reader import (
     cbor,
     chunks,
     devices,
+    head,
     hybrid,
     keyslots,
     late,
+    patients,
     primitives,
     relay,
     rosters,
@@ -279,6 +281,11 @@ FORMATS: dict[str, Run] = {
     "vault-body": lambda v: devices.read_vault_body(raw(v, "data"), chain(v, "before")),
     "vault-operation": lambda v: devices.read_operation(v["kind"], raw(v, "data")),
     "evidence": lambda v: devices.read_evidence(raw(v, "data")),
+    "head": lambda v: head.read_head(
+        *raws(v, "key", "vault", "file"), {int(number): bytes.fromhex(link) for number, link in v["links"].items()}
+    ),
+    "patient-roster": lambda v: patients.read_patients(*raws(v, "key", "vault", "data")),
+    "turn-box": lambda v: devices.open_turn(*raws(v, "box", "sealed", "vault", "device")),
     "late-effect": lambda v: late.effect(v["before"], v["after"], v["conflicts"]),
     "late-again": late.write_again,
     "late-draft": late.write_drafts,

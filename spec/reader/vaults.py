@@ -16,6 +16,7 @@ from spec.reader import attachments, backup, database, keyslots
 from spec.reader.cbor import statement
 from spec.reader.primitives import derive
 from spec.reader.refusal import Refused
+from spec.reader.states import check_state
 
 
 def read_backup(folder: Path, passphrase: str | None, kit: bytes | None = None) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def read_backup(folder: Path, passphrase: str | None, kit: bytes | None = None) 
     if len(documents) != told["documents"]:
         raise Refused("verification-failed", "another number of documents than the manifest says")
     for state in documents.values():
+        check_state(state)
         for sha256, fields in state["attachments"].items():
             open_attachment(folder, key, sha256, fields)
     return {"made": told["made"], "documents": documents}

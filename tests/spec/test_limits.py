@@ -10,12 +10,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spec.reader import authorities, backup, devices, keyslots, relay, rosters, statements
+from spec.reader import authorities, backup, cbor, chunks, devices, keyslots, patients, relay, rosters, statements
+from spec.reader.refusal import Refused
 from spec.vectors import (
     make_backups,
     make_bodies,
@@ -25,12 +27,13 @@ from spec.vectors import (
     make_envelopes,
     make_evidence,
     make_grants,
+    make_home,
     make_openings,
     make_rosters,
     people,
 )
 from spec.vectors.edges import put
-from sync import envelope, evidence
+from sync import envelope, evidence, wire
 from vault import (
     backup as product_backup,
 )
@@ -38,6 +41,7 @@ from vault import (
     bulletin,
     certificate,
     channel,
+    chunk,
     deposit,
     enrolment,
     grant,
@@ -50,8 +54,11 @@ from vault import (
     roster,
     statement,
 )
+from vault import (
+    patients as product_patients,
+)
 from vault.encoding import Shape
-from vault.errors import Malformed
+from vault.errors import Malformed, VaultError
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "spec"
@@ -80,6 +87,7 @@ BOUND = {
     "keyslots.FILE.slots.memory": "the ceiling comes before it, with the same answer",
     "keyslots.FILE.slots.ops": "the ceiling comes before it, with the same answer",
     "rosters.ROSTER.count": "it is one more than in the statement before",
+    "patients.PATIENT.card": "a card is never longer than the limit of its type",
     "statements.DEPOSIT.card": "a card is never longer than the limit of its type",
     "statements.DEPOSIT.state.entries": "no entry has as many fields: replica.md",
     "statements.DEPOSIT.state.meta": "no document has as many fields: replica.md",
@@ -117,6 +125,11 @@ SIGNED = {"relay": "", "checkpoints": [bytes(146)]}
 WELCOME = enrolment.WELCOME, devices.WELCOME, make_devices.welcome_fields()
 BUNDLE = operation.BUNDLE, devices.BUNDLE, {"ops": [{"kind": "end", "body": b""}]}
 
+PATIENTS = (
+    product_patients.PATIENTS, patients.PATIENTS,
+    {"suite": 1, "patients": [make_home.patient(b"", "1")]},
+)  # fmt: skip
+
 Read = tuple[Shape, Mapping[str, Any], Mapping[str, Any]]
 # (name in the reader, product and reader and good fields, where, how many)
 LARGE: tuple[tuple[str, Read, str, int], ...] = (
@@ -140,6 +153,7 @@ LARGE: tuple[tuple[str, Read, str, int], ...] = (
     ("devices.OPERATIONS.row.value", (*OPERATION["row"], make_devices.ROW), "value", 8 << 20),
     ("devices.OPERATIONS.signed.checkpoints", (*OPERATION["signed"], SIGNED), "checkpoints", 256),
     ("devices.WELCOME.senders", WELCOME, "senders", 1000),
+    ("patients.PATIENTS.patients", PATIENTS, "patients", 100_000),
     ("relay.BODIES.change.changes", CHANNEL_CHANGES, "changes", 1000),
     ("relay.BODIES.change.changes.data", CHANNEL_CHANGES, "changes.0.data", 800_000),
     ("relay.BODIES.change.changes.deps",
@@ -212,6 +226,41 @@ def test_entries_of_a_deposit(seen: dict[str, Any]) -> None:
     assert fits(read, state | {"entries": entries}) == (True, True)
 
 
+def test_a_chain_of_statements_is_read_up_to_its_length() -> None:
+    for count, failure in ((4096, "malformed"), (4097, "too-large")):
+        with pytest.raises(VaultError) as ours:
+            roster.read_chain([b""] * count, bytes(32), bytes(16))
+        with pytest.raises(Refused) as theirs:
+            rosters.read_all([b""] * count, bytes(32), bytes(16))
+        assert (ours.value.code, theirs.value.code) == (failure, failure)
+
+
+def test_an_envelope_is_opened_up_to_its_size() -> None:
+    for size, failure in ((1 << 20, "cannot-open"), ((1 << 20) + 1, "too-large")):
+        with pytest.raises(VaultError) as ours:
+            envelope.open(bytes(32), bytes(32), bytes(size))
+        with pytest.raises(Refused) as theirs:
+            relay.read_envelope(bytes(32), bytes(32), bytes(size))
+        assert (ours.value.code, theirs.value.code) == (failure, failure)
+
+
+def test_a_change_is_read_up_to_its_size() -> None:
+    for size, failure in ((768 << 10, "malformed"), ((768 << 10) + 1, "too-large")):
+        with pytest.raises(VaultError) as ours:
+            chunk.read_header(bytes(size))
+        with pytest.raises(Refused) as theirs:
+            chunks.read_chunk(bytes(size))
+        assert (ours.value.code, theirs.value.code) == (failure, failure)
+
+
+def test_a_page_holds_messages_up_to_their_size() -> None:
+    for size, taken in ((1 << 20, True), ((1 << 20) + 1, False)):
+        page_of_one = (1).to_bytes(8) + bytes(8) + size.to_bytes(4) + bytes(size)
+        for read, refusal in ((wire.decode_frames, wire.WireError), (relay.read_page, Refused)):
+            with nullcontext() if taken else pytest.raises(refusal):
+                read(page_of_one)
+
+
 SIZES = {
     "authorities.AUTHORITY": certificate.AUTHORITY,
     "authorities.BULLETIN": bulletin.BULLETIN,
@@ -225,8 +274,10 @@ SIZES = {
     "devices.CODE": enrolment.CODE,
     "devices.EVIDENCE": evidence.EVIDENCE,
     "devices.HELLO": enrolment.HELLO,
+    "devices.NEXT": operation.NEXT,
     "devices.WELCOME": enrolment.WELCOME,
     "keyslots.FILE": keys.FILE,
+    "patients.PATIENTS": product_patients.PATIENTS,
     "relay.INNER": envelope.INNER,
     "rosters.ROSTER": roster.ROSTER,
     "statements.CARD": identity.CARD,
@@ -242,6 +293,17 @@ SIZES = {
 def test_both_read_within_the_same_size(seen: dict[str, Any]) -> None:
     sizes = {name: size for name, size in seen["sizes"].items() if name != "statements.OUTER"}
     assert sizes == {name: shape.limit for name, shape in SIZES.items()}
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_what_is_over_its_size_is_too_large_before_it_is_read(name: str) -> None:
+    shape = SIZES[name]
+    for size, failure in ((shape.limit, "malformed"), (shape.limit + 1, "too-large")):
+        with pytest.raises(VaultError) as ours:
+            shape.decode(bytes(size))
+        with pytest.raises(Refused) as theirs:
+            cbor.decode(bytes(size), shape.limit)
+        assert (ours.value.code, theirs.value.code) == (failure, failure)
 
 
 def test_the_sizes_of_statements_are_those_of_their_page() -> None:
@@ -296,6 +358,7 @@ TABLES: dict[str, tuple[Read | None, ...]] = {
     "roster.md": ((roster.ROSTER, rosters.ROSTER, make_rosters.roster_fields()),),
     "evidence.md": ((evidence.EVIDENCE, devices.EVIDENCE, EVIDENCE),),
     "backup.md": ((product_backup.MANIFEST, backup.MANIFEST, make_backups.TOLD),),
+    "feeding.md": (PATIENTS,),
     "keyslots.md": ((keys.FILE, keyslots.FILE, KEYSLOTS), (keys._SLOT_SHAPE, keyslots.SLOT, SLOT)),
 }
 NUMBER = r"((?:\d[\d ]*\d|\d)(?:\^\d+)?(?: - 1)?)"

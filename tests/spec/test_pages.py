@@ -116,7 +116,7 @@ def test_a_page_of_a_format_says_what_is_refused_how_large_it_is_and_where_it_is
 
 def test_the_page_of_a_format_names_its_vectors() -> None:
     """A reviewer finds them from the page, not from the list of contents alone."""
-    text = "".join(page(f"{name}.md") for name in (*FORMAT_PAGES, "epoch"))
+    text = "".join(page(f"{name}.md") for name in (*FORMAT_PAGES, "epoch", "feeding"))
     missing = [kind for kind in FORMATS if not re.search(rf"`(vectors/)?{kind}/", text)]
     assert not missing
 
