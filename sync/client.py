@@ -102,6 +102,12 @@ class Seen:
     chain: bytes = wire.START
 
 
+def check_about(checkpoint: Checkpoint, kind: int, address: bytes) -> None:
+    """BadSignature when a checkpoint is not about what was asked for: for that it is no signature."""
+    if checkpoint.kind != kind or checkpoint.address != address:
+        raise BadSignature("the relay's checkpoint is about something else")
+
+
 def follow(seen: Seen, messages: Iterable[Message], checkpoint: Checkpoint) -> Seen:
     """The next Seen after one answer; RelayContradiction for a fork, a rollback, a gap or a withheld tail.
 
@@ -330,8 +336,7 @@ class RelayClient:
     def _checkpoint(self, data: bytes, kind: int, addr: bytes) -> Checkpoint:
         with _shape():
             checkpoint = Checkpoint.decode(data)
-        if checkpoint.kind != kind or checkpoint.address != addr:
-            raise BadSignature("the relay's checkpoint is about something else")
+        check_about(checkpoint, kind, addr)
         checkpoint.verify(self.verify_key, primitives.verify)
         return checkpoint
 

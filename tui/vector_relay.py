@@ -81,6 +81,8 @@ def _history(given: Given) -> dict[str, Any]:
     """A page after what was seen before, with the checkpoint that must cover both."""
     messages = wire.decode_frames(given.blob("data"))
     checkpoint = wire.Checkpoint.decode(given.blob("checkpoint"))
+    if "address" in given:
+        client.check_about(checkpoint, given.number("kind"), given.blob("address"))
     checkpoint.verify(given.blob("key"), primitives.verify)
     seen = client.Seen(given.number("count"), given.blob("chain"))
     after = client.follow(seen, messages, checkpoint)

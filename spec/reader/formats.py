@@ -217,6 +217,8 @@ def read_attachment(given: Input) -> dict[str, Any]:
 
 def read_history(given: Input) -> dict[str, Any]:
     chain, data, checkpoint, key = raws(given, "chain", "data", "checkpoint", "key")
+    if "address" in given:
+        relay.about(checkpoint, given["kind"], raw(given, "address"))
     return relay.follow(given["count"], chain, data, checkpoint, key)
 
 

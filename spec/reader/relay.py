@@ -137,6 +137,12 @@ def read_page(data: bytes) -> list[tuple[int, int, bytes, bytes]]:
     return entries
 
 
+def about(checkpoint: bytes, kind: int, address: bytes) -> None:
+    """A checkpoint is about what was asked for, whoever signed it."""
+    if len(checkpoint) == CHECKPOINT.size and checkpoint[1:34] != bytes([kind]) + address:
+        raise Refused("bad-signature", "about something else")
+
+
 def follow(count: int, chain: bytes, data: bytes, checkpoint: bytes, key: bytes) -> dict[str, Any]:
     """What a client that saw `count` entries up to `chain` makes of the next page."""
     entries, signed = read_page(data), read_checkpoint(checkpoint, key)
