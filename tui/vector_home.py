@@ -1,4 +1,4 @@
-"""Vectors of what lies at home: the head of a database, a roster of patients; and the box of a turn."""
+"""Vectors of what lies at home: the head of a database, a roster of patients; rows, and the box of a turn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vault import head, operation, patients
 from vault.errors import VerificationFailed
 from vault.primitives import BoxKey, derive_key
+from vault.store import rows
 
 if TYPE_CHECKING:
     from tui.vectors import Given
@@ -46,4 +47,15 @@ def _turn_box(given: Given) -> dict[str, Any]:
     return {name: read[name] for name in ("epoch", "address", "owner", "append", "key")}
 
 
-HOME_FORMATS: dict[str, Run] = {"head": _head, "patient-roster": _patients, "turn-box": _turn_box}
+def _row(given: Given) -> dict[str, Any]:
+    name, key, values = given.text("name"), given.text("key"), operation.decode_row(given.blob("value"))
+    if name == "channel":
+        rows.closed_channel(key, values)
+    else:
+        rows.check_row(name, key, values)
+    if operation.encode_row(values) != given.blob("value"):
+        raise VerificationFailed("written again, this gives other bytes")
+    return {"columns": sorted(values)}
+
+
+HOME_FORMATS: dict[str, Run] = {"head": _head, "patient-roster": _patients, "turn-box": _turn_box, "vault-row": _row}

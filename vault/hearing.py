@@ -18,6 +18,7 @@ from vault.primitives import make_id, same
 from vault.replica import Change, Merged, back_to, changes, conflicts, flatten, merge
 from vault.store.household import ACTS
 from vault.store.mailboxes import ZERO, Mailbox, MailboxStore
+from vault.store.rows import closed_channel
 
 if TYPE_CHECKING:
     from vault.roster import Roster
@@ -232,7 +233,7 @@ class Hearing:
         name, key, values = fields["name"], fields["key"], decode_row(fields["value"])
         known = self._journal.is_dirty(name, key)
         if name == "channel":
-            self._channel_closed(bytes.fromhex(key))
+            self._channel_closed(closed_channel(key, values))
         else:
             shadowed = self._journal.speaks_of(f"{name} {key}")
             taken_back = shadowed and bool(self._vault.meta("behind"))

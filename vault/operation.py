@@ -66,7 +66,7 @@ _WHOLE = MAX_FIRST + 1_000_000
 
 SHAPES: Mapping[str, Shape] = {
     "roster": Shape("roster", {"chain": CHAIN}, limit=_WHOLE),
-    "row": Shape("row", {"name": text(40), "key": text(200), "value": blob(at_most=MAX_ROW)}, limit=_WHOLE),
+    "row": Shape("row", {"name": text(40), "key": text(500), "value": blob(at_most=MAX_ROW)}, limit=_WHOLE),
     "edition": Shape(
         "edition",
         {

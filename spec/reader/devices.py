@@ -83,7 +83,7 @@ PLACE = shape(
 )
 OPERATIONS: Mapping[str, Mapping[str, Check]] = {
     "roster": {"chain": CHAIN},
-    "row": {"name": text(40), "key": text(200), "value": blob(most=8 << 20)},
+    "row": {"name": text(40), "key": text(500), "value": blob(most=8 << 20)},
     "edition": {
         "document": blob(16),
         "epoch": whole(),

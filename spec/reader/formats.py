@@ -21,6 +21,7 @@ from spec.reader import (
     primitives,
     relay,
     rosters,
+    rows,
     shares,
     statements,
 )
@@ -287,6 +288,7 @@ FORMATS: dict[str, Run] = {
         *raws(v, "key", "vault", "file"), {int(number): bytes.fromhex(link) for number, link in v["links"].items()}
     ),
     "patient-roster": lambda v: patients.read_patients(*raws(v, "key", "vault", "data")),
+    "vault-row": lambda v: rows.read_row(v["name"], v["key"], raw(v, "value")),
     "turn-box": lambda v: devices.open_turn(*raws(v, "box", "sealed", "vault", "device")),
     "late-effect": lambda v: late.effect(v["before"], v["after"], v["conflicts"]),
     "late-again": late.write_again,

@@ -324,7 +324,6 @@ def make_operations() -> Vectors:
         ("edition-epoch-negative", "a negative epoch", "edition", encode(EDITION | {"epoch": -1})),
         ("changes-own-1", "a number in place of true", "changes", encode(CHANGES | {"items": [ITEM | {"own": 1}]})),
         ("changes-field-more", "one field more", "changes", encode(CHANGES | {"x": 1})),
-        ("row-key-201", "a key of 201 letters", "row", encode(ROW | {"key": "x" * 201})),
         ("turn-epoch-0", "a turn to epoch 0", "turn", encode(TURN | {"epoch": 0})),
         ("turn-65-boxes", "more boxes than devices", "turn", encode(TURN | {"boxes": TURN["boxes"] * 65})),
         ("signed-145", "a checkpoint of 145 bytes", "signed", encode({"relay": "", "checkpoints": [bytes(145)]})),

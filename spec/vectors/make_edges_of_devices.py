@@ -167,7 +167,7 @@ def _welcome() -> Vectors:
 
 
 OPERATIONS: Mapping[str, tuple[dict[str, Any], Edges]] = {
-    "row": (make_devices.ROW, {"name": text(40), "key": Edge("\u00e9" * 200, "", {})}),
+    "row": (make_devices.ROW, {"name": text(40), "key": text(500)}),
     "edition": (
         make_devices.EDITION | {"channel": make_devices.PLACE, "heads": [bytes(32)]},
         {

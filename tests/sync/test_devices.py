@@ -17,10 +17,13 @@ from tests.conftest import PASSPHRASE
 from tests.household import Household, letter, seen
 from vault import Document, RecoveryKit, Vault
 from vault.checkup import check
+from vault.encoding import encode
 from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
 from vault.intake import import_files
 from vault.opening import make_request
 from vault.primitives import make_id
+from vault.operation import encode_operation
+from vault.store.rows import KINDS
 from vault.undo import undo_import
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -281,6 +284,33 @@ class Test_together:
         household.exchange.set_relay(household.relay.url)
         household.settle()
         assert alike(household) and len(phone.people.list()) == 3 and on_doctor
+
+    @pytest.mark.parametrize(
+        ("name", "key"),
+        [("channel", "everything"), ("opening", f"{'0' * 64}:{10**20}"), ("file", "F" * 64)],
+    )
+    def test_a_row_under_a_key_that_is_none_stops_nobody(self, household: Household, name: str, key: str) -> None:
+        """A stolen device could silence the vault's channel with one: what came behind it was never heard."""
+        phone, on_phone = household.add_device()
+        household.settle()
+        values = dict.fromkeys(KINDS[name].columns, b"") if name in KINDS else {"state": "closing"}
+        body = encode_operation("row", {"name": name, "key": key, "value": encode(values)})
+        phone.telling.journal.tell(phone.telling.address, "row", body)
+        on_phone.sync()
+        phone.add(Document(title="after it"))
+        on_phone.sync()
+        events = [event.kind for event in household.exchange.sync().events]
+        assert "quarantined" in events
+        assert "after it" in {summary.title for summary in household.holder.list().documents}
+
+    def test_a_relay_with_a_long_address_reaches_the_other_devices(self, household: Household) -> None:
+        """An address has at most 500 characters, a row's key had 200: no row of this device was told any more."""
+        phone, _ = household.add_device()
+        household.settle()
+        url = "https://" + "r" * 492
+        household.holder.people.pin_relay(url, bytes(32))
+        household.settle()
+        assert phone.people.relay_key(url) == bytes(32)
 
     def test_what_one_device_proved_another_does_not_take_back(self, household: Household) -> None:
         document = letter(household.holder)

@@ -5,16 +5,18 @@ Normative text: spec/vault-channel.md, section 5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vault.encoding import Check, Shape, blob, integer, list_of, moment, one_of, optional, text
+from vault.encoding import MAX_INT, Check, Shape, blob, integer, list_of, moment, one_of, optional, text
 from vault.errors import Malformed
 from vault.store.connection import Store
 
 ZERO = bytes(32)
 Values = dict[str, Any]
+Part = Callable[[str], Any]
 Join = Callable[[Values, Values], Values]
 _LOG = 4 << 20  # what is kept of an authority's log
 SETTINGS = ("name", "birth", "ins", "role", "language")
@@ -45,6 +47,35 @@ def _given(here: Values, there: Values) -> Values:
     return held | {"receipt": min(receipts, default=None)}
 
 
+def _hex(size: int) -> Callable[[str], bytes]:
+    """So many bytes, in the one spelling of them."""
+
+    def read(part: str) -> bytes:
+        if not re.fullmatch(f"[0-9a-f]{{{2 * size}}}", part):
+            raise Malformed("a row's key is not one")
+        return bytes.fromhex(part)
+
+    return read
+
+
+def _number(part: str) -> int:
+    if not re.fullmatch("0|[1-9][0-9]{0,18}", part) or int(part) > MAX_INT:
+        raise Malformed("a row's key is not one")
+    return int(part)
+
+
+def _sha256(part: str) -> str:
+    return CHANNEL_KEY(part).hex()
+
+
+def _text(part: str) -> str:
+    return part
+
+
+CHANNEL_KEY = _hex(32)
+CHANNEL = Shape("row channel", {"state": one_of("closing")})
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A row: its table, the columns of its key and of its value, and columns that each device has for itself.
@@ -53,7 +84,7 @@ class Kind:
     """
 
     table: str
-    key: Mapping[str, str]  # column -> "hex", "text" or "number"
+    key: Mapping[str, Part]  # column -> what a part of the key means; Malformed when it is none
     columns: Mapping[str, Check]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     join: Join | None = None
@@ -76,11 +107,11 @@ _VISIT_ITEM = Shape(
 )
 _STATES = ("waiting", "known", "refused", "filed")
 KINDS: dict[str, Kind] = {
-    "meta": Kind("meta", {"key": "text"}, {"value": blob(at_most=2000)}),
-    "relay": Kind("relay", {"url": "text"}, {"verify_key": blob(32), "home": integer(0, 1)}),
+    "meta": Kind("meta", {"key": _text}, {"value": blob(at_most=2000)}),
+    "relay": Kind("relay", {"url": _text}, {"verify_key": blob(32), "home": integer(0, 1)}),
     "authority": Kind(
         "authority",
-        {"sign": "hex"},
+        {"sign": _hex(32)},
         {
             "name": text(200),
             "data": blob(at_most=5000),
@@ -97,7 +128,7 @@ KINDS: dict[str, Kind] = {
     ),
     "person": Kind(
         "person",
-        {"id": "hex"},
+        {"id": _hex(16)},
         {
             "name": text(200),
             "role": text(60),
@@ -112,7 +143,7 @@ KINDS: dict[str, Kind] = {
     ),
     "inbox": Kind(
         "mailbox",
-        {"address": "hex"},
+        {"address": _hex(32)},
         {"relay": text(500), "owner": blob(32), "append": blob(32), "state": one_of("open", "closing")},
         fixed={"kind": "inbox", "epoch": 0, "count": 0, "chain": ZERO},
         join=_further("state", "open", "closing", "done"),
@@ -120,7 +151,7 @@ KINDS: dict[str, Kind] = {
     ),
     "given": Kind(
         "given",
-        {"number": "hex"},
+        {"number": _hex(32)},
         {
             "person": blob(16),
             "sign": blob(32),
@@ -147,10 +178,10 @@ KINDS: dict[str, Kind] = {
         join=_given,
         items=("given_item", ("position", "document", "tag", "title")),
     ),
-    "tag": Kind("given_tag", {"number": "hex", "tag": "hex"}, {"document": blob(16)}),
+    "tag": Kind("given_tag", {"number": _hex(32), "tag": _hex(16)}, {"document": blob(16)}),
     "opening": Kind(
         "opening",
-        {"number": "hex", "position": "number"},
+        {"number": _hex(32), "position": _number},
         {
             "time": integer(),
             "entry": blob(at_most=20_000),
@@ -163,7 +194,7 @@ KINDS: dict[str, Kind] = {
     ),
     "visit": Kind(
         "visit",
-        {"number": "hex"},
+        {"number": _hex(32)},
         {
             "issuer_sign": blob(32),
             "issuer_box": blob(32),
@@ -188,7 +219,7 @@ KINDS: dict[str, Kind] = {
     ),
     "deposit": Kind(
         "deposit",
-        {"id": "hex"},
+        {"id": _hex(16)},
         {
             "sender": blob(16),
             "name": text(200),
@@ -206,12 +237,12 @@ KINDS: dict[str, Kind] = {
     ),
     "blob": Kind(
         "blob",
-        {"document": "hex", "sha256": "text"},
+        {"document": _hex(16), "sha256": _sha256},
         {"address": blob(32), "owner": blob(32), "token": blob(32), "relay": text(500)},
     ),
     "file": Kind(
         "home_file",
-        {"sealed_sha256": "text"},
+        {"sealed_sha256": _sha256},
         {"relay": text(500), "address": blob(32), "owner": blob(32), "token": blob(32), "size": integer()},
     ),
 }
@@ -256,10 +287,7 @@ class Rows:
 
         Whether anything changed. Malformed for a row that is none.
         """
-        if name not in KINDS or (name == "meta" and not travels(key)):
-            raise Malformed("no such row travels", row=name)
-        kind = KINDS[name]
-        Shape(f"row {name}", kind.columns).check(values)
+        kind = check_row(name, key, values)
         here = self.read(name, key)
         if here is not None:
             if kind.join is not None:
@@ -300,9 +328,25 @@ class Rows:
                 )
 
 
+def check_row(name: str, key: str, values: Mapping[str, Any]) -> Kind:
+    """What a row of this name is. Malformed for another name, a key that is none, or other columns."""
+    if name not in KINDS or (name == "meta" and not travels(key)):
+        raise Malformed("no such row travels", row=name)
+    kind = KINDS[name]
+    _where(kind, key)
+    Shape(f"row {name}", kind.columns).check(values)
+    return kind
+
+
+def closed_channel(key: str, values: Mapping[str, Any]) -> bytes:
+    """The address of a document's channel that another device closed: the only row that stands in no table here."""
+    CHANNEL.check(values)
+    return CHANNEL_KEY(key)
+
+
 def travels(key: str) -> bool:
     """Whether a setting of this name is the vault's and not the device's own."""
-    return key in SETTINGS or key.startswith("device:")
+    return key in SETTINGS or (key.startswith("device:") and re.fullmatch("[0-9a-f]{32}", key[7:]) is not None)
 
 
 def _joined(name: str, values: Values) -> Values:
@@ -322,13 +366,8 @@ def _where(kind: Kind, key: str) -> tuple[str, tuple[Any, ...]]:
     parts = key.split(":", len(kind.key) - 1)
     if len(parts) != len(kind.key):
         raise Malformed("a row's key is not one", row=kind.table)
-    params: list[Any] = []
-    for part, form in zip(parts, kind.key.values(), strict=True):
-        try:
-            params.append(bytes.fromhex(part) if form == "hex" else int(part) if form == "number" else part)
-        except ValueError as failure:
-            raise Malformed("a row's key is not one", row=kind.table) from failure
-    return " AND ".join(f'"{column}" = ?' for column in kind.key), tuple(params)
+    params = tuple(read(part) for part, read in zip(parts, kind.key.values(), strict=True))
+    return " AND ".join(f'"{column}" = ?' for column in kind.key), params
 
 
 def _bytes(value: Any) -> bytes:
