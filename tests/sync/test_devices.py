@@ -21,8 +21,8 @@ from vault.encoding import encode
 from vault.errors import InputRefused, NotFound, UnlockFailed, VerificationFailed
 from vault.intake import import_files
 from vault.opening import make_request
-from vault.primitives import make_id
 from vault.operation import encode_operation
+from vault.primitives import make_id
 from vault.store.rows import KINDS
 from vault.undo import undo_import
 
