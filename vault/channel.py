@@ -138,10 +138,8 @@ class Channel:
         self._check_place(incoming)
         self._check_right(incoming)
         self.senders[sender_key(incoming)] = (incoming.seq, incoming.hash)
-        if incoming.type == "edition" and self.save and not self.parts:
-            return Taken(
-                Merged(self.save, {})
-            )  # of another device of the holder's: it came through the vault's channel
+        if incoming.type == "edition" and self.save:
+            return Taken(Merged(self.save, {}))  # once more, by another device of the holder's or one that was put back
         try:
             return self._edition(incoming, merge) if incoming.type == "edition" else self._changes(incoming, merge)
         except (ForeignChange, VerificationFailed) as failure:
@@ -158,8 +156,8 @@ class Channel:
 
     def _check_right(self, incoming: Incoming) -> None:
         if incoming.type == "edition":
-            if incoming.signer != self.issuer or (self.save and self.edition is not None):
-                raise ForeignChange("only the holder opens a channel, and only once")
+            if incoming.signer != self.issuer:
+                raise ForeignChange("only the holder opens a channel")
             return
         if incoming.type != "change":
             raise ForeignChange("this envelope belongs into the vault's own channel")
@@ -177,6 +175,7 @@ class Channel:
         writers = {writer["sign"]: Writer(**writer) for writer in fields["writers"]}
         if len(writers) != len(fields["writers"]) or self.issuer not in writers:
             raise ForeignChange("the holder is not among the writers, or somebody is twice")
+        parts = parts if fields["part"] > 1 else []
         if fields["part"] != len(parts) + 1 or fields["part"] > fields["parts"]:
             raise ForeignChange("a part of the edition is missing")
         parts = [*parts, change.data]

@@ -291,7 +291,10 @@ class Hearing:
             self._journal.add_edition(document, change.hash, fields["epoch"], 0, incoming.device)
             return []
         if fields["parent"] != self._telling.holding(document_id):
-            self._journal.pass_over(document, change.hash, incoming.device, mailbox.address)
+            if here is None and self._vault.devices.was(incoming.device):
+                self._forgotten(mailbox, fields, change)
+            else:
+                self._journal.pass_over(document, change.hash, incoming.device, mailbox.address)
             return []
         self._journal.forget_edition(document, change.hash)  # it lost in a log that does not count
         self._adopt(mailbox, incoming, fields, change)
@@ -361,6 +364,20 @@ class Hearing:
             self._telling.again(document_id, again)
         self._journal.owe(document, lost=bool(lost))
 
+    def _forgotten(self, mailbox: Mailbox, fields: Mapping[str, Any], change: Change) -> None:
+        """An edition that this device started and that lost, of which it does not know since it was put back from a
+        copy: nobody else writes again what is in it."""
+        document, me = fields["document"], self._vault.device_id
+        document_id = document.hex()
+        epoch = MAX_ARCHIVE + self._documents.last_epoch(document_id)
+        save = self._vault.quarantine.merge(b"", [change]).save
+        self._documents.put_archive(document_id, epoch, save)
+        self._journal.add_edition(document, change.hash, epoch, None, me)
+        self._journal.lose_edition(document, change.hash, epoch, mailbox.address)
+        before, after = back_to(save, [])
+        for base, taken in self._taken(before, after, after):
+            self._following.write_again(document_id, base, taken)
+
     def _left_behind(
         self, document_id: str, fields: Mapping[str, Any], starter: bytes, lost: Sequence[int]
     ) -> list[tuple[bytes, Taken]]:
@@ -421,10 +438,13 @@ class Hearing:
             raise ForeignChange("changes of a document that is not known")
         self._journal.written_again(document, fields["again"])
         items = [(Pending(read_claim(i["change"]), i["author"], i["time"]), i["own"]) for i in fields["items"]]
-        if not items or any(known.hash == edition and known.lost for known in self._journal.editions(document)):
-            return []  # of an edition that lost: whoever wrote them writes them again
+        if not items:
+            return []
+        lost = next((known for known in self._journal.editions(document) if known.hash == edition and known.lost), None)
+        if lost is not None and not (lost.epoch >= 0 and self._vault.devices.was(incoming.device)):
+            return []  # whoever wrote them writes them again
         try:
-            epoch = self._epoch_of(document_id, edition)
+            epoch = lost.epoch if lost is not None else self._epoch_of(document_id, edition)
         except NotFound as failure:
             raise ForeignChange("changes of an edition that is not known") from failure
         self._journal.put_teller([item.change.hash for item, own in items if own], incoming.device)
