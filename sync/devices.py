@@ -13,10 +13,10 @@ from sync.client import RelayRefused, RelayUnreachable
 from sync.evidence import prove
 from sync.relays import Relays
 from sync.report import Event, Report
-from sync.wire import Checkpoint, Message, WireError
+from sync.wire import BLOB_BYTES, Checkpoint, Message, WireError
 from vault.attachment import hash_seal
 from vault.channel import ZERO
-from vault.errors import BadSignature, NotFound, RelayContradiction, VaultError
+from vault.errors import BadSignature, NotFound, RelayContradiction, VaultError, VerificationFailed
 from vault.hearing import Heard, Hearing
 from vault.keys import sync_folder
 from vault.operation import MAX_BUNDLE, MAX_OPS, NOWHERE, encode_bodies, encode_operation
@@ -60,6 +60,8 @@ class Household:
             except RelayContradiction as failure:
                 self._outbox.contradiction(address, failure)
                 report.events.append(Event("relay-contradiction", detail=str(failure)))
+            except VerificationFailed as failure:  # it waits: the next exchange sends the same bytes again
+                report.events.append(Event("refused", detail=f"{mailbox.kind}: {failure.code}"))
 
     def _must_read_first(self, mailbox: Mailbox) -> bool:
         """A copy that was put back tells nothing before it has read what it missed, nor does a device whose place in
@@ -151,15 +153,17 @@ class Household:
         if mailbox.key is None:
             return
         inner = envelope.open(mailbox.key, mailbox.address, message.body)
+        heard, refused = self._hearing.take(mailbox.address, inner)  # raises for what no device of this vault says
         name = self._vault.devices.name(inner.device)
         for seen in inner.seen:
+            if not self._mailboxes.knows(seen[0]):
+                continue  # nothing to compare it with, and nothing to keep for it
             try:
                 position = message.index if seen[0] == mailbox.address else 1 << 62
                 self._outbox.compare_seen(seen[0], [seen], position)
             except RelayContradiction as failure:
                 self._outbox.keep(seen[0], message.body, failure)
                 report.events.append(Event("relay-contradiction", name, detail=str(failure), time=message.time))
-        heard, refused = self._hearing.take(mailbox.address, inner)
         for one in refused:
             self._keep(mailbox, message, one, report)
         if mailbox.kind == "vault":
@@ -207,7 +211,7 @@ class Household:
         """Files that another device put at the relay and that are not here."""
         for sealed, relay, address, _, token, size in self._journal.files():
             target = self._vault.sealed_path(sealed)
-            if target.exists() or relay in report.unreachable:
+            if target.exists() or relay in report.unreachable or size > BLOB_BYTES:
                 continue
             folder = self._vault.path / "deposits"
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -224,6 +228,8 @@ class Household:
                 report.silent(relay)
             except (RelayRefused, NotFound):
                 continue  # not put there yet by the device that has it: the next exchange asks again
+            except VerificationFailed as failure:
+                report.events.append(Event("quarantined", detail=failure.code))
 
     def _fetch(self, relay: str, address: bytes, token: bytes, target: Path, size: int) -> None:
         def watched(done: int, total: int) -> None:

@@ -15,7 +15,7 @@ from sync.relays import Relays
 from sync.report import Event, Report
 from sync.wire import Checkpoint, Message
 from vault.errors import ForeignChange, InputRefused, NotFound, RelayContradiction, Replayed, VerificationFailed
-from vault.outbox import Outbox
+from vault.outbox import CLOSED, Outbox
 from vault.statement import open_statement
 from vault.store.grants import Given
 from vault.store.mailboxes import Mailbox
@@ -110,7 +110,7 @@ class Pull:
         except RelayUnreachable:
             report.silent(mailbox.relay)
         except RelayRefused as refusal:
-            if mailbox.state == "closing" and refusal.status in (404, 410):
+            if mailbox.state == "closing" and refusal.status in CLOSED:
                 self._outbox.done(mailbox.address)
                 return
             report.events.append(Event("refused", detail=f"{mailbox.kind}: {refusal.reason}"))

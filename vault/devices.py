@@ -219,18 +219,15 @@ class Devices:
         """The vault's next epoch: a new channel for those who stay, a new inbox, tokens and accesses. `introduces`:
         this device is in no statement before it. `returns`: it was removed, and tells in the last log that it knows.
         """
-        home = self._vault.people.relay()
         telling = self._vault.telling
         with self._store.transaction():
             self._begin()
             self._say(statement)
-            if home is None:
-                return
             if returns and (path := self._logs.lead(self.chain())):
                 telling.move_to(path[-1])
-            if telling.active:
+            if (channel := telling.channel()) is not None:
                 roster = self.roster()
-                address = self._make_channel(home[0], roster.epoch)
+                address = self._make_channel(channel.relay, roster.epoch)  # where the others look for it
                 following = self._need(address)
                 boxes = [self._box(device, following) for device in roster.devices]
                 if introduces:
@@ -282,6 +279,8 @@ class Devices:
         heard = self.consider(mailbox, fields["chain"])
         head = derive_head(fields["chain"][-1])
         if self._histories().knows(head):
+            if self._histories().roster(head).epoch != fields["epoch"]:
+                raise Malformed("a turn to another epoch than the one of its roster")
             if self._logs.of(head) is None:
                 self._open_box(mailbox, fields, head)
             if (following := self._logs.of(head)) is not None:
@@ -296,6 +295,8 @@ class Devices:
         for device, key in self._selves():
             if roster.has(device) and device in sealed:
                 tokens = open_next(key, sealed[device], self._vault.vault_id, device)
+                if tokens["epoch"] != roster.epoch or self._mailboxes.knows(tokens["address"]):
+                    raise Malformed("a box of another epoch, or with the address of another mailbox")
                 given = {name: tokens[name] for name in ("owner", "append", "key")}
                 self._mailboxes.add(tokens["address"], mailbox.relay, "vault", epoch=tokens["epoch"], **given)
                 self._logs.add(head, tokens["address"])
@@ -423,7 +424,7 @@ class Devices:
         self._begin()
         histories, current = self._histories(), self._vault.telling.address
         try:
-            fresh = histories.add(chain)
+            fresh = histories.add(chain, holding=derive_head(self.chain()[-1]))
         except VerificationFailed:
             return []
         if not fresh:
@@ -460,7 +461,7 @@ class Devices:
     def _begin(self) -> None:
         """The log that the vault has belongs to the epoch of its roster."""
         current = self._vault.telling.channel()
-        if current is not None:
+        if current is not None and not self._logs.all():
             self._logs.begin(self._rosters(self.chain()), current)
 
     def _heard(self, kind: str, device: Device) -> Heard:
@@ -639,7 +640,8 @@ class Devices:
 
     def _say(self, statement: bytes) -> None:
         """Our next statement."""
-        self._logs.keep(self._histories().add([*self.chain(), statement]))
+        chain = self.chain()
+        self._logs.keep(self._histories().add([*chain, statement], holding=derive_head(chain[-1])))
         self._journal.put_chain([*self.chain(), statement])
         self._vault.set_meta("roster", statement)
         self._vault.set_meta("root", self.roster().root)

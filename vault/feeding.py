@@ -157,7 +157,7 @@ class Feeding:
     def receive(self, statement: bytes) -> tuple[str, str, str]:
         """Take a deposit from the inbox: (id, "known" or "waiting" or "repeated", title). Nothing is filed yet."""
         deposit = open_deposit(statement, self._vault.identity)
-        deposit_id = hash32(deposit.sender.id + deposit.unique.encode())[:16]
+        deposit_id = derive_deposit_id(deposit)
         title = str(deposit.state["meta"].get("title", ""))[:500]
         if self._grants.deposit(deposit_id) is not None:
             return deposit_id.hex(), "repeated", title
@@ -334,6 +334,10 @@ def is_payer(role: str) -> bool:
     except RoleDenied:
         return True
     return False
+
+
+def derive_deposit_id(deposit: Deposit) -> bytes:
+    return hash32(deposit.sender.id + deposit.unique.encode())[:16]
 
 
 def derive_unique(source_id: str) -> str:

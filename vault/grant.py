@@ -227,8 +227,12 @@ def renewal_number(data: bytes) -> bytes:
 
 
 def terms(body: bytes) -> tuple[int, int | None]:
-    """(seconds offline, openings) of a grant that this vault made, in whatever form grants had then."""
+    """(seconds offline, openings) of a grant that this vault made, in whatever form grants had then; Malformed."""
     fields = decode(body, limit=MAX_MESSAGE)
+    if not isinstance(fields, dict):
+        raise Malformed("not the body of a grant")
+    for name in ("offline", "openings"):
+        GRANT.fields[name](fields.get(name), f"grant.{name}")
     return fields["offline"], fields["openings"]
 
 

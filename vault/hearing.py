@@ -10,15 +10,25 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vault.believing import believe
 from vault.channel import Incoming, Pending, Taken
-from vault.errors import BadSignature, ForeignChange, InputRefused, NotFound, Replayed, VaultError, VerificationFailed
+from vault.errors import (
+    BadSignature,
+    ForeignChange,
+    InputRefused,
+    Malformed,
+    NotFound,
+    Replayed,
+    VaultError,
+    VerificationFailed,
+)
 from vault.following import Following
-from vault.operation import NOWHERE, decode_operation, decode_row, read_body, read_claim
+from vault.operation import MAX_FIRST_EPOCH, MAX_STEP, NOWHERE, decode_operation, decode_row, read_body, read_claim
 from vault.primitives import make_id, same
 from vault.replica import Change, Merged, back_to, changes, conflicts, flatten, merge
 from vault.store.household import ACTS
 from vault.store.mailboxes import ZERO, Mailbox, MailboxStore
-from vault.store.rows import closed_channel
+from vault.store.rows import check_row, closed_channel
 
 if TYPE_CHECKING:
     from vault.roster import Roster
@@ -235,6 +245,8 @@ class Hearing:
         if name == "channel":
             self._channel_closed(closed_channel(key, values))
         else:
+            check_row(name, key, values)
+            believe(name, key, values, self._vault.identity)
             shadowed = self._journal.speaks_of(f"{name} {key}")
             taken_back = shadowed and bool(self._vault.meta("behind"))
             if taken_back:
@@ -270,6 +282,8 @@ class Hearing:
     def _edition(self, mailbox: Mailbox, incoming: Incoming, fields: Mapping[str, Any]) -> list[Heard]:
         document, change = fields["document"], read_claim(fields["change"])
         document_id = document.hex()
+        if fields["parent"] is None and fields["epoch"] > MAX_FIRST_EPOCH:
+            raise Malformed("the number of an edition is none")
         if not self._documents.exists(document_id):
             if not fields["current"] or (fields["parent"] is not None and mailbox.kind == "vault"):
                 raise ForeignChange("an edition of a document that is not known")
@@ -296,6 +310,10 @@ class Hearing:
             else:
                 self._journal.pass_over(document, change.hash, incoming.device, mailbox.address)
             return []
+        if fields["parent"] is not None:
+            step = fields["epoch"] - self._epoch_of(document_id, fields["parent"])
+            if not 0 < step <= MAX_STEP:
+                raise Malformed("the number of an edition does not follow from its parent's")
         self._journal.forget_edition(document, change.hash)  # it lost in a log that does not count
         self._adopt(mailbox, incoming, fields, change)
         return [self._changed(document_id, fields["author"])]

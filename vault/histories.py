@@ -27,12 +27,14 @@ class Histories:
     def __len__(self) -> int:
         return len(self._read)
 
-    def add(self, chain: Sequence[bytes]) -> list[Known]:
+    def add(self, chain: Sequence[bytes], *, holding: bytes = b"") -> list[Known]:
         """The statements of this chain that are new, in order. VerificationFailed for a chain that does not read, or
-        begins otherwise; then nothing of it is known."""
+        begins otherwise; then nothing of it is known. `holding`: the head of the chain that holds; what goes on from
+        there is taken however many others there are."""
         fresh: dict[bytes, Roster] = {}
         known: list[Known] = []
         before: Roster | None = None
+        goes_on = False
         for data in chain:
             head, at = derive_head(data), before.head if before is not None else b""
             roster = self._read.get(head)
@@ -45,7 +47,8 @@ class Histories:
                 fresh[head] = roster
                 known.append((data, at))
             before = roster
-        if len(self) + len(fresh) > MAX_STATEMENTS:
+            goes_on = goes_on or head == holding
+        if not goes_on and len(self) + len(fresh) > MAX_STATEMENTS:
             raise TooLarge("too many histories of one vault", limit=MAX_STATEMENTS)
         for roster, (data, at) in zip(fresh.values(), known, strict=True):
             self._put(roster, data, at)

@@ -35,6 +35,9 @@ MAX_OPS = 1000
 MAX_ITEMS = 100  # changes in one operation that this device joins: readers take ten times as many
 MAX_BUNDLE = 6_000_000  # bytes of operations that go together, unless one alone is larger
 MAX_ROW = 8 << 20
+MAX_EPOCH = 1 << 62  # numbers of editions: behind the last one there is room for another
+MAX_FIRST_EPOCH = 1 << 56  # of an edition without a parent
+MAX_STEP = 1 << 44  # from a parent's number to the next
 NOWHERE = bytes(16)  # `document` of an envelope of the vault's channel
 
 CLAIM = Shape(
@@ -71,7 +74,7 @@ SHAPES: Mapping[str, Shape] = {
         "edition",
         {
             "document": blob(16),
-            "epoch": integer(),
+            "epoch": integer(0, MAX_EPOCH),
             "parent": optional(blob(32)),
             "heads": list_of(blob(32), at_most=1000),
             "change": CLAIM.check,

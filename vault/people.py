@@ -68,13 +68,13 @@ class People:
         self._outbox.queue(url, "create_mailbox", address, {"owner": owner, "tokens": tokens})
 
     def renew_inbox(self) -> None:
-        """A new inbox at the home relay; the old one closes, and what lies in it is still read. Cards change."""
+        """A new inbox at the home relay; every other one closes, at whatever relay, and what lies in it is still read.
+        Cards change."""
         home = self.relay()
-        old = self._mailboxes.inbox(home[0]) if home else None
         if home is None:
             return
         with self._store.transaction():
-            if old is not None and old.owner is not None:
+            for old in self._mailboxes.open_inboxes():
                 self._mailboxes.set_state(old.address, "closing")
                 arguments = {"owner": old.owner, "purge": False}
                 self._outbox.queue(old.relay, "close_mailbox", old.address, arguments)

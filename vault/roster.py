@@ -16,6 +16,7 @@ from vault.statement import Statement, make_statement, read_statement
 
 MAX_DEVICES = 64
 MAX_CHAIN = 4096
+RESERVED = 64  # the last places of a chain, for removals alone: nobody fills it up to stay
 DEVICE = Shape("device", {"id": blob(16), "sign": blob(KEY), "box": blob(KEY), "added": moment()})
 ROSTER = Shape(
     "roster",
@@ -162,7 +163,8 @@ def read_next(data: bytes, before: Roster) -> Roster:
     left = {device.id for device in before.devices} - ids
     if not 0 <= fields["epoch"] - before.epoch <= 1 or (left and fields["epoch"] == before.epoch):
         raise Malformed("the roster's epoch does not fit what it changes")
-    return _roster(statement, data, before.gone | left)
+    _check_room(fields["count"], removes=bool(left), adds=any(not before.has(device) for device in ids))
+    return _roster(statement, data, before.gone | left if left else before.gone)
 
 
 def read_chain(statements: Sequence[bytes], root: bytes, vault_id: bytes) -> tuple[Roster, ...]:
@@ -192,6 +194,11 @@ def _check_suite(fields: Mapping[str, Any], minimum: int) -> None:
     need_suite(fields["suite"])
     if not minimum <= fields["min_suite"] <= max(SEALING):
         raise SuiteRefused("the least suite of this vault fell, or is not known here", minimum=fields["min_suite"])
+
+
+def _check_room(count: int, *, removes: bool, adds: bool) -> None:
+    if count > MAX_CHAIN or (count > MAX_CHAIN - RESERVED and (adds or not removes)):
+        raise TooLarge("a roster of too many statements", limit=MAX_CHAIN)
 
 
 def _check_devices(devices: Sequence[Mapping[str, Any]]) -> None:

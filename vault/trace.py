@@ -68,14 +68,21 @@ class Trace:
                     continue
                 reading = _Reading(self._vault, self._grants, given)
                 for position, time, entry in entries:
-                    before = self._grants.proven_before(number, position)
-                    reading.counter = read_request(before, given.reader).counter if before else 0
+                    reading.counter = self._counter_before(given, position)
                     found = reading.judge(entry)
                     if found.detail != UNNAMED:
                         self._grants.judge_opening(number, position, *found)
                         self._grants.proven(number, reading.counter)
                         lines += reading.lines(time, found)
         return lines
+
+    def _counter_before(self, given: Given, position: int) -> int:
+        """Of the last opening before this place that was proven, 0 without one. Another device's word may be none."""
+        before = self._grants.proven_before(given.number, position)
+        try:
+            return read_request(before, given.reader).counter if before else 0
+        except VerificationFailed:
+            return 0
 
     def put_receipt(self, number: bytes, receipt: bytes) -> None:
         self._grants.put_receipt(number, receipt)
@@ -93,6 +100,8 @@ class Trace:
                     end, proven = row.until if row.state == "ended" else row.ended, row.receipt is not None
                     lines.append(_line(row, end, title, document, row.purpose, row.state, proven))
         for opening in self._grants.openings():
+            if opening.number not in given:
+                continue  # another device told of it, and of its grant nothing that counts
             row, held = given[opening.number], titles.get(opening.number, {})
             shown, proven = opening.why or row.purpose, opening.state == "opened"
             for document in opening.documents or (b"",):

@@ -86,7 +86,7 @@ OPERATIONS: Mapping[str, Mapping[str, Check]] = {
     "row": {"name": text(40), "key": text(500), "value": blob(most=8 << 20)},
     "edition": {
         "document": blob(16),
-        "epoch": whole(),
+        "epoch": whole(0, 1 << 62),
         "parent": or_null(blob(32)),
         "heads": list_of(blob(32), 1000),
         "change": CLAIM,

@@ -86,6 +86,8 @@ def read_after(data: bytes, chain: Sequence[bytes], past: Sequence[Told]) -> Tol
         raise malformed("a device came back")
     if told["epoch"] - before["epoch"] not in ((1,) if were - ids else (0, 1)):
         raise malformed("an epoch that does not fit")
+    if told["count"] > (4096 if were - ids and not ids - were else 4032):
+        raise Refused("too-large", "no room but for removals")
     return told
 
 

@@ -322,6 +322,12 @@ def make_operations() -> Vectors:
         ),
         ("edition-parent-31", "a parent of 31 bytes", "edition", encode(EDITION | {"parent": bytes(31)})),
         ("edition-epoch-negative", "a negative epoch", "edition", encode(EDITION | {"epoch": -1})),
+        (
+            "edition-epoch-large",
+            "an epoch that leaves no room for the next",
+            "edition",
+            encode(EDITION | {"epoch": (1 << 62) + 1}),
+        ),
         ("changes-own-1", "a number in place of true", "changes", encode(CHANGES | {"items": [ITEM | {"own": 1}]})),
         ("changes-field-more", "one field more", "changes", encode(CHANGES | {"x": 1})),
         ("turn-epoch-0", "a turn to epoch 0", "turn", encode(TURN | {"epoch": 0})),

@@ -171,7 +171,7 @@ OPERATIONS: Mapping[str, tuple[dict[str, Any], Edges]] = {
     "edition": (
         make_devices.EDITION | {"channel": make_devices.PLACE, "heads": [bytes(32)]},
         {
-            "document": ID, "epoch": Edge((1 << 63) - 1, 0, {}), "heads.0": KEY, "added": time(), "author": text(200),
+            "document": ID, "epoch": Edge(1 << 62, 0, {}), "heads.0": KEY, "added": time(), "author": text(200),
             "change.seq": whole(1), "change.hash": KEY, "channel.address": KEY, "channel.owner": KEY,
             "channel.append": KEY, "channel.key": KEY, "channel.relay": text(500), "channel.writers.0.sign": KEY,
             "channel.writers.0.name": text(200), "channel.writers.0.role": text(60),

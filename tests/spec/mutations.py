@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = "tests/spec/attacks/"
 PEOPLE, ENVELOPES, RELAY = (f"{ATTACKS}test_{name}.py::test_" for name in ("identities", "envelopes", "hostile_relay"))
 STRANGERS = f"{ATTACKS}test_strangers.py::test_"
+HOUSEHOLD = f"{ATTACKS}test_removed_devices.py::test_"
 PRODUCT = "tests/spec/test_vectors.py::test_the_product_agrees"
 SYNC, VAULT, TUI = "tests/sync/", "tests/vault/", "tests/tui/"
 
@@ -462,6 +463,88 @@ def _list() -> Iterator[Mutation]:
         "chunk: only what is not compressed", "vault/chunk.py",
         "    if data[8] != CHANGE:", "    if False:",
         f"{PRODUCT}[change]",
+    )  # fmt: skip
+
+    # The devices of one holder
+    yield one(
+        "household: a row reads", "vault/hearing.py",
+        "            check_row(name, key, values, self._vault.identity)\n", "",
+        f"{HOUSEHOLD}row_that_is_none[person-ababab]",
+        f"{HOUSEHOLD}row_that_is_none[authority-ababab]",
+        f"{HOUSEHOLD}row_that_is_none[given-ababab]",
+        f"{HOUSEHOLD}row_that_is_none[relay-gopher]",
+    )  # fmt: skip
+    yield one(
+        "household: a key is written in its one way", "vault/store/rows.py",
+        "    if len(part) != 2 * size or not set(part) <= _HEX:", "    if False:",
+        f"{HOUSEHOLD}row_that_is_none[file-zz]",
+        f"{HOUSEHOLD}row_that_is_none[channel-zz]",
+    )  # fmt: skip
+    yield one(
+        "household: openings of unknown accesses", "vault/trace.py",
+        "            if opening.number not in given:\n                continue",
+        "            if False:\n                continue",
+        f"{HOUSEHOLD}opening_of_an_unknown_access",
+    )  # fmt: skip
+    yield one(
+        "household: one mailbox over another", "vault/store/rows.py",
+        "        if here is None and kind.where and self._other(kind, key):", "        if False:",
+        f"{HOUSEHOLD}row_of_an_inbox_over_another_mailbox",
+    )  # fmt: skip
+    yield one(
+        "household: the home relay stays", "vault/store/rows.py",
+        'there | {"home": max(here["home"], there["home"])}', 'there',
+        f"{HOUSEHOLD}home_relay_taken_away",
+    )  # fmt: skip
+    yield one(
+        "household: the next channel where the last was", "vault/devices.py",
+        "self._make_channel(channel.relay, roster.epoch)",
+        "self._make_channel(self._vault.people.relay()[0], roster.epoch)",
+        f"{HOUSEHOLD}home_relay_moved",
+    )  # fmt: skip
+    yield one(
+        "household: every inbox closes at a turn", "vault/people.py",
+        "in self._mailboxes.open_inboxes():", "in self._mailboxes.open_inboxes()[:1]:",
+        f"{HOUSEHOLD}inbox_of_a_device_that_is_removed",
+    )  # fmt: skip
+    yield one(
+        "household: room for the next epoch", "vault/hearing.py",
+        "            if not 0 < step <= MAX_STEP:", "            if False:",
+        f"{HOUSEHOLD}epoch_that_leaves_no_room",
+    )  # fmt: skip
+    yield one(
+        "household: a turn leads to a mailbox of its own", "vault/devices.py",
+        '                if tokens["epoch"] != roster.epoch or self._mailboxes.knows(tokens["address"]):',
+        '                if False:',
+        f"{HOUSEHOLD}turn_into_a_mailbox_that_is_none_of_its_own[channel]",
+        f"{HOUSEHOLD}turn_into_a_mailbox_that_is_none_of_its_own[inbox]",
+        f"{HOUSEHOLD}turn_into_a_mailbox_that_is_none_of_its_own[epoch]",
+    )  # fmt: skip
+    yield one(
+        "household: nobody accuses a relay", "sync/devices.py",
+        "            if not self._mailboxes.knows(seen[0]):", "            if False:",
+        f"{HOUSEHOLD}lies_of_a_device_about_mailboxes_that_nobody_has",
+    )  # fmt: skip
+    yield one(
+        "household: evidence has room of its own", "vault/store/outbox.py",
+        'int(why == "relay-contradiction" and detail != STATED)', 'int(False)',
+        f"{HOUSEHOLD}evidence_crowded_out",
+    )  # fmt: skip
+    yield one(
+        "household: a relay that signs nothing ends no exchange", "sync/devices.py",
+        "            except VerificationFailed as failure:  # it waits",
+        "            except ZeroDivisionError as failure:  # it waits",
+        f"{HOUSEHOLD}relay_that_signs_nothing[append]",
+    )  # fmt: skip
+    yield one(
+        "household: places for removals", "vault/roster.py",
+        " or (count > MAX_CHAIN - RESERVED and (adds or not removes))", "",
+        f"{HOUSEHOLD}roster_filled_up_to_stay",
+    )  # fmt: skip
+    yield one(
+        "household: what holds goes on", "vault/histories.py",
+        "        if not goes_on and len(self)", "        if len(self)",
+        f"{HOUSEHOLD}histories_filled_up_by_a_removed_device",
     )  # fmt: skip
 
     # The relay

@@ -65,6 +65,11 @@ class MailboxStore:
         )
         return Mailbox(*row) if row else None
 
+    def open_inboxes(self) -> list[Mailbox]:
+        """At whatever relay."""
+        rows = self._store.rows(f"SELECT {_MAILBOX} FROM mailbox WHERE kind = 'inbox' AND state = 'open'")
+        return [Mailbox(*row) for row in rows]
+
     def to_pull(self) -> list[Mailbox]:
         """Own mailboxes that may hold something new: the vault's own first, then inboxes, then documents'."""
         rows = self._store.rows(

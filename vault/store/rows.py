@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vault.encoding import MAX_INT, Check, Shape, blob, integer, list_of, moment, one_of, optional, text
-from vault.errors import Malformed
+from vault.errors import Malformed, VerificationFailed
 from vault.store.connection import Store
 
 ZERO = bytes(32)
@@ -72,6 +72,13 @@ def _text(part: str) -> str:
     return part
 
 
+def _relay(here: Values, there: Values) -> Values:
+    """A key is pinned for good. What is the home relay ceases to be it by another one that becomes it."""
+    if here["verify_key"] != there["verify_key"]:
+        raise VerificationFailed("a relay's key is another one than here")
+    return there | {"home": max(here["home"], there["home"])}
+
+
 CHANNEL_KEY = _hex(32)
 CHANNEL = Shape("row channel", {"state": one_of("closing")})
 
@@ -108,7 +115,7 @@ _VISIT_ITEM = Shape(
 _STATES = ("waiting", "known", "refused", "filed")
 KINDS: dict[str, Kind] = {
     "meta": Kind("meta", {"key": _text}, {"value": blob(at_most=2000)}),
-    "relay": Kind("relay", {"url": _text}, {"verify_key": blob(32), "home": integer(0, 1)}),
+    "relay": Kind("relay", {"url": _text}, {"verify_key": blob(32), "home": integer(0, 1)}, join=_relay),
     "authority": Kind(
         "authority",
         {"sign": _hex(32)},
@@ -268,7 +275,8 @@ class Rows:
         where, params = _where(kind, key)
         names = [column for column in kind.columns if column != "items"]
         columns = ", ".join(f'"{column}"' for column in names)
-        row = self._store.row(f"SELECT {columns} FROM {kind.table} WHERE {where}", params)
+        only = f" AND {kind.where}" if kind.where else ""
+        row = self._store.row(f"SELECT {columns} FROM {kind.table} WHERE {where}{only}", params)
         if row is None:
             return None
         values = dict(zip(names, row, strict=True))
@@ -285,10 +293,12 @@ class Rows:
     def write(self, name: str, key: str, values: Values, *, shadowed: bool) -> bool:
         """The row as it came, or joined with what is here. `shadowed`: a value of this device is not in the log yet.
 
-        Whether anything changed. Malformed for a row that is none.
+        Whether anything changed. VerificationFailed for one that contradicts what must not change.
         """
         kind = check_row(name, key, values)
         here = self.read(name, key)
+        if here is None and kind.where and self._other(kind, key):
+            raise Malformed("a row with the address of another mailbox", row=name)
         if here is not None:
             if kind.join is not None:
                 values = kind.join(here, here | _joined(name, values) if shadowed else values)
@@ -298,6 +308,11 @@ class Rows:
             return False
         self._put(kind, key, values, fresh=here is None)
         return True
+
+    def _other(self, kind: Kind, key: str) -> bool:
+        """Whether the table has something else under this key."""
+        where, params = _where(kind, key)
+        return self._store.row(f"SELECT 1 FROM {kind.table} WHERE {where} AND NOT ({kind.where})", params) is not None
 
     def _put(self, kind: Kind, key: str, values: Values, *, fresh: bool) -> None:
         where, params = _where(kind, key)
