@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sync.client import RelayClient, RelayRefused, Seen, Token, Watch, follow
 from sync.exchange import Exchange
@@ -28,12 +29,19 @@ WAIT = 25
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Meeting:
-    """What the old device remembers of a meeting between its steps."""
+    """What the old device remembers of a meeting between its steps. `taken`: the new device's hello, once one came."""
 
     code: Code
     owner: bytes
     side: Side
     begun: int
+    taken: bytes = b""
+
+    def read(self) -> dict[str, Any]:
+        return enrolment.check_new(self.taken, self.code.commit, self.code.secret)
+
+    def transcript(self) -> bytes:
+        return enrolment.derive_transcript(self.code.commit, self.taken, self.side.hello())
 
 
 class Host:
@@ -68,23 +76,23 @@ class Host:
             messages = _messages(client, meeting.code, 1, wait)
             if not messages:
                 return ""
-            hello = meeting.code.open(messages[0])
-            enrolment.check_new(hello, meeting.code.commit, meeting.code.secret)
+            if not meeting.taken:
+                meeting = replace(meeting, taken=meeting.code.open(messages[0]))
+                meeting.read()
+                # Before the own hello leaves: whoever has seen that one could search for one that fits the number.
+                self._remember(meeting)
             if len(messages) == 1:
                 client.append(meeting.code.address, meeting.owner, meeting.code.seal(meeting.side.hello()))
-            return enrolment.derive_number(self._transcript(meeting, hello))
+            return enrolment.derive_number(meeting.transcript())
 
     def admit(self, number: str | None) -> str:
         """Hand everything over, when the number is the one that was typed; its new device's name. With a secret in the
         code there is nothing to type. VerificationFailed ends the meeting."""
         meeting = self._meeting()
         with self._client(meeting.code) as client:
-            messages = _messages(client, meeting.code, 1, 0)
-            if not messages:
+            if not meeting.taken:
                 raise NotFound("no device has come yet")
-            hello = meeting.code.open(messages[0])
-            new = enrolment.check_new(hello, meeting.code.commit, meeting.code.secret)
-            transcript = self._transcript(meeting, hello)
+            new, transcript = meeting.read(), meeting.transcript()
             typed = "".join((number or "").split())
             if meeting.code.secret is None and not same(typed.encode(), enrolment.derive_number(transcript).encode()):
                 self._forget(client, meeting)
@@ -113,9 +121,6 @@ class Host:
             "relay_key": code.relay_key,
         }
 
-    def _transcript(self, meeting: Meeting, new: bytes) -> bytes:
-        return enrolment.derive_transcript(meeting.code.commit, new, meeting.side.hello())
-
     def _side(self, fresh: BoxKey, nonce: bytes) -> Side:
         keyring, vault = self._vault.keyring, self._vault
         sign, box = SigningKey.from_seed(keyring.need("device-sign")), BoxKey.from_secret(keyring.need("device-box"))
@@ -128,6 +133,7 @@ class Host:
             "fresh": meeting.side.fresh.secret.hex(),
             "nonce": meeting.side.nonce.hex(),
             "begun": meeting.begun,
+            "taken": meeting.taken.hex(),
         }
         self._vault.keyring.put(PENDING, json.dumps(kept).encode())
 
@@ -140,7 +146,8 @@ class Host:
             self._vault.keyring.drop(PENDING)
             raise NotFound("the code is too old", hint="`elpis device add` shows another one")
         side = self._side(BoxKey.from_secret(bytes.fromhex(kept["fresh"])), bytes.fromhex(kept["nonce"]))
-        return Meeting(enrolment.read_code(kept["code"]), bytes.fromhex(kept["owner"]), side, kept["begun"])
+        owner, taken = bytes.fromhex(kept["owner"]), bytes.fromhex(kept.get("taken", ""))
+        return Meeting(enrolment.read_code(kept["code"]), owner, side, kept["begun"], taken)
 
     def _forget(self, client: RelayClient, meeting: Meeting) -> None:
         """The meeting is over: the other side reads that nothing is handed over."""

@@ -213,6 +213,15 @@ def _list() -> Iterator[Mutation]:
         f"{PRODUCT}[device-hello]",
     )  # fmt: skip
     yield one(
+        "hello: the one that was answered", "sync/pairing.py",
+        "            new, transcript = meeting.read(), meeting.transcript()",
+        """            again = _messages(client, meeting.code, 1, 0)[0]
+            meeting = replace(meeting, taken=meeting.code.open(again))
+            new, transcript = meeting.read(), meeting.transcript()""",
+        f"{SYNC}test_pairing.py::test_another_hello_in_place_of_the_one_that_was_answered",
+        f"{SYNC}test_pairing.py::test_the_hello_that_was_answered_is_the_one_that_is_let_in",
+    )  # fmt: skip
+    yield one(
         "roster: least suite", "vault/roster.py",
         '    if not minimum <= fields["min_suite"] <= max(SEALING):', "    if False:",
         f"{PEOPLE}suite_below_the_rosters_minimum",
