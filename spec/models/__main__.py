@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from spec.models import authorship, sharing, spin
+from spec.models import authorship, enrolment, sharing, spin
 from spec.models.horn import decide
 
 
@@ -14,7 +14,7 @@ def main() -> int:
         print(f"missing: {', '.join(missing)} (Debian: apt install spass spin gcc)")
         return 1
     wrong = 0
-    for scenario in (*sharing.scenarios(), *authorship.scenarios()):
+    for scenario in (*sharing.scenarios(), *authorship.scenarios(), *enrolment.scenarios()):
         verdict = decide(scenario)
         wrong += verdict != scenario.expected
         mark = "" if verdict == scenario.expected else "  NOT AS EXPECTED"

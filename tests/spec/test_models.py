@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from spec.models import authorship, horn, sharing, spin
+from spec.models import authorship, enrolment, horn, sharing, spin
 from tests.programs import need
 
-SCENARIOS = [*sharing.scenarios(), *authorship.scenarios()]
+SUBJECTS = (sharing.scenarios(), authorship.scenarios(), enrolment.scenarios())
+SCENARIOS = [scenario for scenarios in SUBJECTS for scenario in scenarios]
 TEXT = (Path(horn.__file__).parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -38,7 +39,7 @@ def test_a_name_has_one_number_of_arguments() -> None:
 
 
 def test_every_question_has_a_broken_variant() -> None:
-    for scenarios in (sharing.scenarios(), authorship.scenarios()):
+    for scenarios in SUBJECTS:
         assert {scenario.expected for scenario in scenarios} == {horn.ATTACK, horn.SAFE}
     for model in ("half_key", "revoke"):
         source = (Path(horn.__file__).parent / f"{model}.pml").read_text(encoding="utf-8")
