@@ -41,7 +41,7 @@ def test_a_name_has_one_number_of_arguments() -> None:
 def test_every_question_has_a_broken_variant() -> None:
     for scenarios in SUBJECTS:
         assert {scenario.expected for scenario in scenarios} == {horn.ATTACK, horn.SAFE}
-    for model in ("half_key", "revoke"):
+    for model in ("half_key", "revoke", "removal"):
         source = (Path(horn.__file__).parent / f"{model}.pml").read_text(encoding="utf-8")
         variants = {run.variant for run in spin.runs() if run.model == model and run.variant}
         assert variants == _variants(source)
