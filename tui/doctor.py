@@ -54,8 +54,9 @@ def folder(path: Path) -> Iterator[Finding]:
         yield Finding("folder", "ok", _("Only you can open {path}.").format(path=path))
 
 
-def keyslots(path: Path) -> Iterator[Finding]:
-    """Whether there are two ways in: the passphrase and the kit."""
+def keyslots(path: Path, joined: bool | None) -> Iterator[Finding]:
+    """Whether there are two ways in: the passphrase and the kit. `joined`: filled from another device, whose kit opens
+    that one's folder alone; None when nobody could look."""
     from vault.errors import VaultError
     from vault.keys import Keyslots
 
@@ -65,6 +66,10 @@ def keyslots(path: Path) -> Iterator[Finding]:
         yield Finding("keyslots", "problem", _("The file `keyslots` is damaged: put it back from a copy."))
         return
     missing = sorted({"passphrase", "kit"} - set(kinds))
+    if missing == ["kit"] and joined is not False:
+        told = _("The passphrase has its keyslot. The recovery kit opens the device that it was made on.")
+        yield Finding("keyslots", "ok" if joined else "skipped", told)
+        return
     for kind in missing:
         yield Finding("keyslots", "problem", _("There is no keyslot for: {kind}.").format(kind=kind))
     if not missing:

@@ -100,6 +100,11 @@ class Devices:
         """Why this device takes no part any more: "removed", or "closed" with the whole vault; "" when it does."""
         return self._vault.meta(RETIRED)
 
+    def joined(self) -> bool:
+        """Whether another device made this vault and handed it over: no kit opens this folder then."""
+        first = self._rosters(self.chain())[0].devices[0].id
+        return first not in {device for device, _ in self._selves()}
+
     def anchor(self) -> bytes:
         """The root that signed the first statement: what every other chain must begin with."""
         root: bytes = read_statement("roster", ROSTER, self.chain()[0]).fields["root"]

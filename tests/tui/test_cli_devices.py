@@ -71,6 +71,7 @@ def test_two_devices_of_one_patient(tmp_path: Path, url: str) -> None:
     laptop("add", "--kind", "medications", "--label", "BISOPROLOL 2,5 mg")
     join(laptop, phone, "téléphone")
     assert [item["name"] for item in laptop("device", "list")][1:] == ["téléphone"]
+    assert laptop("doctor")["ok"] and phone("doctor")["ok"]  # the kit opens the first one's folder alone
 
     phone("add", "--kind", "allergies", "--label", "pénicilline")
     phone("sync")

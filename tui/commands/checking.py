@@ -184,7 +184,8 @@ def _doctor(session: Session) -> int:
     path = session.path
     findings = list(doctor.program())
     if (path / "keyslots").exists():
-        findings += [*doctor.folder(path), *doctor.keyslots(path), *doctor.disk(path), *_inside(session)]
+        inside, joined = _inside(session)
+        findings += [*doctor.folder(path), *doctor.keyslots(path, joined), *doctor.disk(path), *inside]
     elif (path / "vault.db").exists():
         lost = _("The file `keyslots` of this vault is missing: put it back from a copy. Nothing else opens it.")
         findings += [*doctor.folder(path), Finding("keyslots", "problem", lost), *doctor.disk(path)]
@@ -203,8 +204,9 @@ def _doctor(session: Session) -> int:
     return wording.PROBLEMS if problems else wording.OK
 
 
-def _inside(session: Session) -> list[Finding]:
-    """What can only be seen in an open vault; skipped when there is no passphrase to be had."""
+def _inside(session: Session) -> tuple[list[Finding], bool | None]:
+    """What can only be seen in an open vault, and whether another device filled it; skipped when there is no passphrase
+    to be had."""
     from vault import Vault
     from vault.errors import RolledBack, VaultBusy, VaultError, VaultLocked
 
@@ -215,20 +217,20 @@ def _inside(session: Session) -> list[Finding]:
                 str(session.path.name), _("The vault goes on from this older copy. What came later is lost.")
             )
         with Vault.unlock(session.path, passphrase, accept_older=session.args.accept_older) as vault:
-            home = vault.people.relay()
+            home, joined = vault.people.relay(), vault.devices.joined()
     except VaultLocked:
-        return [Finding("head", "skipped", _("Not opened: no passphrase was given."))]
+        return [Finding("head", "skipped", _("Not opened: no passphrase was given."))], None
     except VaultBusy as failure:
-        return [Finding("head", "skipped", wording.sentence(failure))]
+        return [Finding("head", "skipped", wording.sentence(failure))], None
     except RolledBack as failure:
         step = _("If you put this copy back on purpose: `elpis doctor --accept-older`.")
-        return [Finding("head", "problem", f"{wording.sentence(failure)} {step}")]
+        return [Finding("head", "problem", f"{wording.sentence(failure)} {step}")], None
     except VaultError as failure:
-        return [Finding("head", "problem", wording.sentence(failure))]
+        return [Finding("head", "problem", wording.sentence(failure))], None
     found = [Finding("head", "ok", _("The vault opens, and is the newest one seen here."))]
     if home is None:
-        return [*found, Finding("relay", "skipped", _("No relay yet."))]
-    return [*found, *doctor.relay(*home)]
+        return [*found, Finding("relay", "skipped", _("No relay yet."))], joined
+    return [*found, *doctor.relay(*home)], joined
 
 
 def _vectors_arguments(parser: argparse.ArgumentParser) -> None:
