@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ MAX_FILE = 64 << 20
 MAX_FIELDS = 2_000
 MAX_DEPTH = 12
 HEAD_BYTES = 89
-CARD_TEXT = b"elpis-card:"
+TEXTS = (b"elpis-card:", b"elpis-device:")
+OPEN_FILES = {b"PK\x03\x04": "zip archive", b"%PDF-": "PDF file, not sealed"}
 _OPEN_TEXT = frozenset({"type", "right", "kind"})  # one of a few fixed words
 _INNER = frozenset({"body", "grant", "roster"})  # CBOR inside CBOR, which nothing seals
 _WHAT = {wire.HALF_HELD: "half held", wire.HALF_DESTROYED: "half destroyed", wire.MAILBOX_CLOSED: "mailbox closed"}
@@ -61,7 +62,7 @@ def inspect_file(path: Path) -> Inspection:
 
 def inspect_bytes(data: bytes) -> Inspection:
     """The first kind that the bytes are exactly one of."""
-    for reader in (_text, _database, _vector, _checkpoint, _receipt, _opening, _statement):
+    for reader in (_text, _database, _vector, _checkpoint, _receipt, _opening, _statement, _log, _open):
         try:
             found = reader(data)
         except (VaultError, WireError, ValueError, RecursionError):
@@ -75,16 +76,45 @@ Found = tuple[str, Sequence[Field]] | None
 
 
 def _text(data: bytes) -> Found:
-    """A card as it stands in a QR code."""
-    if not data.startswith(CARD_TEXT):
+    """A card or a device's code, as it stands in a QR code."""
+    prefix = next((one for one in TEXTS if data.startswith(one)), None)
+    if prefix is None:
         return None
-    encoded = data[len(CARD_TEXT) :].strip()
+    encoded = data[len(prefix) :].strip()
     try:
         inner = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
     except binascii.Error:
         return None
     found = _statement(inner)
-    return None if found is None else (f"{found[0]}, as text", found[1])
+    kind = "code of a device" if prefix == TEXTS[1] else found[0] if found else ""
+    return None if found is None else (f"{kind}, as text", found[1])
+
+
+def _log(data: bytes) -> Found:
+    """The certificates of an authority in their order, each after its length."""
+    found: list[Field] = []
+    at = count = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4])
+        entry = _statement(data[at + 4 : at + 4 + size]) if 0 < size <= len(data) - at - 4 else None
+        if entry is None:
+            return None
+        found += [Field(entry[0], "CBOR", size), *(replace(field, depth=field.depth + 1) for field in entry[1])]
+        at, count = at + 4 + size, count + 1
+    return (f"log of {count} statements", found) if found else None
+
+
+def _open(data: bytes) -> Found:
+    """What anybody can read: it is not taken for something sealed."""
+    for magic, kind in OPEN_FILES.items():
+        if data.startswith(magic):
+            return kind, ()
+    words = data.decode()
+    return ("readable text, not sealed", ()) if words and _is_readable(words) else None
+
+
+def _is_readable(words: str) -> bool:
+    return all(mark.isprintable() or mark in "\t\r\n" for mark in words)
 
 
 def _database(data: bytes) -> Found:

@@ -20,6 +20,7 @@ from tests.persons import DOCTOR, INBOX, NOW
 from tests.sync.conftest import RunningRelay
 from vault import Vault
 from vault.checkup import Check, check
+from vault.enrolment import Code
 from vault.errors import InputRefused
 from vault.identity import make_card
 from vault.primitives import SigningKey, make_key
@@ -141,6 +142,31 @@ class Test_inspect:
         assert {field.name for field in kinds["keyslots"].fields} > {"ops", "memory"} or kinds["keyslots"].fields
         assert [field.size for field in kinds["head"].fields] == [1, 16, 8, 32, 32]
         assert kinds["vault.db"].kind == "sealed, or not of Elpis"
+
+    def test_what_anybody_can_read_is_not_called_sealed(self) -> None:
+        for data, kind in (
+            (b"abandon ability\n", "readable text, not sealed"),
+            (b'{"resourceType": "Bundle"}', "readable text, not sealed"),
+            (b"%PDF-1.7\n\xff", "PDF file, not sealed"),
+            (b"PK\x03\x04\xff\xff", "zip archive"),
+        ):
+            found = inspect_bytes(data)
+            assert (found.kind, found.fields) == (kind, ())
+
+    def test_a_device_s_code_shows_no_key(self) -> None:
+        code = Code("http://relay.test", bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(range(16)))
+        found = inspect_bytes(code.print().encode())
+        assert found.kind == "code of a device, as text"
+        assert {field.name for field in found.fields} >= {"secret", "commit"}
+        assert [field.shown for field in found.fields if field.shown] == ["1"]  # the suite
+
+    def test_a_log_of_an_authority_entry_by_entry(self) -> None:
+        card = make_card(DOCTOR, now=NOW, **INBOX)
+        entry = len(card).to_bytes(4) + card
+        found = inspect_bytes(entry * 2)
+        assert found.kind == "log of 2 statements"
+        assert [field.type for field in found.fields if not field.depth] == ["CBOR", "CBOR"]
+        assert inspect_bytes((entry * 2)[:-1]).kind == "sealed, or not of Elpis"
 
     def test_what_a_relay_signed(self) -> None:
         key = SigningKey.make()
