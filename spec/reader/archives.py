@@ -86,6 +86,9 @@ def document(told: dict[str, Any], sums: dict[str, str]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not Path(arguments[0]).is_file():
+        print("python -m spec.reader.archives FILE    an archive that `elpis export archive` wrote", file=sys.stderr)
+        return 2
     try:
         found = read_archive(Path(arguments[0]))
     except Refused as refusal:

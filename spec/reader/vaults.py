@@ -64,9 +64,15 @@ def open_attachment(folder: Path, key: bytes, sha256: str, fields: dict[str, Any
     return attachments.open_file(sealed, bytes.fromhex(fields["key"]), fields["size"], sha256)
 
 
+USAGE = "python -m spec.reader.vaults FOLDER [--kit]    the passphrase, or the 24 words, on standard input"
+
+
 def main(arguments: list[str]) -> int:
+    folder = next((Path(word) for word in arguments if not word.startswith("-")), None)
+    if folder is None or not folder.is_dir():
+        print(USAGE, file=sys.stderr)
+        return 2
     secret = sys.stdin.readline().rstrip("\n")
-    folder = Path(next(word for word in arguments if not word.startswith("-")))
     try:
         kit = keyslots.read_words(secret)["entropy"] if "--kit" in arguments else None
         found = read_backup(folder, None if kit is not None else secret, kit)

@@ -118,6 +118,14 @@ def test_it_reads_a_whole_record_out_of_a_backup(kept: tuple[Path, dict[str, Any
     assert read_a_second_time(folder, " ".join(kit.words("fr")), "--kit")["documents"] == states
 
 
+@pytest.mark.parametrize("module", ["vaults", "archives"])
+def test_without_something_to_read_it_says_how_it_is_called(module: str) -> None:
+    for words in ([], ["none"], ["--help"]):
+        command = [sys.executable, "-m", f"spec.reader.{module}", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and f"spec.reader.{module} F" in done.stderr and "Traceback" not in done.stderr
+
+
 def read_export(path: Path) -> dict[str, Any]:
     """What the reader prints about an export, in a process of its own."""
     command = [sys.executable, "-m", "spec.reader.archives", str(path)]
