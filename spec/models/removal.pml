@@ -60,7 +60,7 @@ bit wrote[2]; bit acted[2]; bit lent; bit by_root; bit thief_is_done;
 byte rows; byte second = NONE; byte before; byte hostile;      /* what the claims look at */
 
 hidden byte s, r, c, k, l, j, best, old, lim, fresh, e;
-hidden byte rx, ry;
+hidden byte rx, ry, dead;
 hidden byte nxt[S];
 
 inline append(where, what) {
@@ -69,14 +69,46 @@ inline append(where, what) {
   size[where]++
 }
 
-/* Of two branches, x sorted before y: which one holds (spec/roster.md, section 4). */
-inline fight(x, y) {
-  rx = 0; ry = 0;
+/* Whether one of two statements is in the chain of the other. */
+inline related(x, y) {
+  rx = x; do :: rx > y -> rx = prv[rx] :: else -> break od;
+  ry = y; do :: ry > x -> ry = prv[ry] :: else -> break od;
+  j = rx == y || ry == x
+}
+
+/* What counts for nothing: a removal beats what the removed device did concurrently (spec/roster.md, section 4). */
+inline strike() {
+  dead = 0;
 #ifndef NO_REMOVAL_RULE
-  k = x; do :: k -> rx = rx || !(mask[k] & BIT(sgn[y])); k = nxt[k] :: else -> break od;
-  k = y; do :: k -> ry = ry || !(mask[k] & BIT(sgn[x])); k = nxt[k] :: else -> break od;
+  r = ROOT;
+  do
+  :: r <= B ->
+     c = 1;
+     do
+     :: c < S ->
+        fresh = mask[prv[c]] & ~mask[c];
+        if
+        :: (know[i] & BIT(c)) && sgn[c] == r && fresh && !(dead & BIT(c)) ->
+           l = 1;
+           do
+           :: l < S ->
+              if :: (know[i] & BIT(l)) && sgn[l] != ROOT && (fresh & BIT(sgn[l])) ->
+                    related(c, l);
+                    if :: !j -> dead = dead | BIT(l) :: else fi
+                 :: else fi;
+              if :: l > 0 && prv[l] && (dead & BIT(prv[l])) -> dead = dead | BIT(l) :: else fi;
+              l++
+           :: else -> break
+           od
+        :: else
+        fi;
+        c++
+     :: else -> break
+     od;
+     r++
+  :: else -> break
+  od
 #endif
-  if :: sgn[x] != ROOT && ry && !rx -> best = y :: else fi
 }
 
 /* The chain that holds among the statements that device i knows. */
@@ -88,19 +120,17 @@ inline hold() {
   :: else -> break
   od
 #else
+  strike();
   s = S;
   do
   :: s > 0 ->
      s--; best = 0; r = ROOT;
      do
-     :: r <= B ->
+     :: r <= B && !best ->
         c = s + 1;
         do
-        :: c < S ->
-           if
-           :: (know[i] & BIT(c)) && prv[c] == s && sgn[c] == r -> if :: best -> fight(best, c) :: else -> best = c fi
-           :: else
-           fi;
+        :: c < S && !best ->
+           if :: (know[i] & BIT(c)) && prv[c] == s && sgn[c] == r && !(dead & BIT(c)) -> best = c :: else fi;
            c++
         :: else -> break
         od;
