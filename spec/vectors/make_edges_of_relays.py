@@ -141,7 +141,8 @@ def _change() -> Vectors:
         vectors.refused(name, description, "malformed", {"data": data})
 
     def value(kind: int, data: bytes) -> bytes:
-        return build(ONE | {0x56: b"\x7f" + leb(len(data) << 4 | kind), 0x57: data})
+        columns = ONE | {0x56: b"\x7f" + leb(len(data) << 4 | kind), 0x57: data}
+        return build({number: column for number, column in columns.items() if column})
 
     largest = b"\xff" * 7 + b"\x0f"  # 2^53 - 1 in signed LEB128
     valid("seq-greatest", "the last number of an actor", build(ONE, seq=2**53 - 1))
@@ -164,8 +165,8 @@ def _change() -> Vectors:
     refused("action-missing", "an operation of which is not said what it does", build(ONE | {0x42: b"\x00\x01"}))
     refused("action-unknown", "an action that does not exist", build(ONE | {0x42: b"\x01\x08"}))
     refused("message-long", "a message that is longer than the change", build(ONE, message=b"x" * 300))
-    replaced = {0x70: b"\x01\x01", 0x71: b"\x01\x00", 0x73: b"\x01\xff\xff\xff\xff\x0f"}
+    replaced = {0x70: b"\x7f\x01", 0x71: b"\x7f\x00", 0x73: b"\x7f\xff\xff\xff\xff\x0f"}
     valid("replaces-last", "replaces the highest number that an operation may have", build(ONE | replaced))
     valid("object-last", "in the object of that number, of another actor", build(
-        {0x01: b"\x01\x01", 0x02: b"\x01\xff\xff\xff\xff\x0f", **ONE}, others=(DOCTOR,)))  # fmt: skip
+        {0x01: b"\x7f\x01", 0x02: b"\x7f\xff\xff\xff\xff\x0f", **ONE}, others=(DOCTOR,)))  # fmt: skip
     return vectors

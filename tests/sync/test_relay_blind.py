@@ -149,7 +149,7 @@ def test_answers_bring_nothing_of_the_request_back(shared_relay: RunningRelay) -
         request = client._client("main").build_request(
             method, client.url + "/v1" + path, json=body, headers={"Authorization": "Bearer " + canary}
         )
-        answer = client._send("main", request)
+        answer = client._send("main", request, client.timeout)
         assert 400 <= answer.status < 500
         assert json.loads(answer.body).keys() == {"code", "message"}
         whole = answer.body + repr(dict(answer.headers)).encode()

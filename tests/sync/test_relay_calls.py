@@ -300,7 +300,7 @@ def test_rate_of_one_address_is_limited(client: RelayClient) -> None:
     statuses = set()
     for _ in range(wire.GRANT_BURST + 100):
         call = client._client("main").build_request("POST", client.url + "/v1" + path, content=request)
-        answer = client._send("main", call)
+        answer = client._send("main", call, client.timeout)
         statuses.add(answer.status)
         if answer.status == 429:
             assert answer.headers["retry-after"] == "1"
