@@ -514,7 +514,9 @@ class Devices:
             return False
         added, removed, least = self._lost_acts()
         coming = [one for one in added if not roster.has(one.id) and one.id not in roster.gone]
-        leaving = [one for one in removed if roster.has(one)]
+        # Who has new keys in a history that gave way is the former one in this.
+        former = [one for gone in removed if not roster.has(gone) for one in self._histories().former(gone)]
+        leaving = [one for one in dict.fromkeys([*removed, *former]) if roster.has(one)]
         if unknown := not roster.has(self._vault.device_id):
             # A copy that was put back while its place was lost is in no statement of its own.
             coming, leaving = [self._this()], [one for one in leaving if one == derive_device_id(key.public)]

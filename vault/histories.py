@@ -137,9 +137,9 @@ class Histories:
         found = []
         for head, roster in self._read.items():
             before = self.before(head)
+            if _renews(before, roster):
+                continue
             gone = [device for device in before.devices if not roster.has(device.id)]
-            if len(gone) == 1 and len(roster.devices) == len(before.devices):
-                continue  # a device with new keys
             by = (0, 0, b"") if roster.signer == before.root else appeared[roster.signer]
             order = (by, roster.count, head)
             found += [(order, head, device.sign) for device in gone]
@@ -170,9 +170,29 @@ class Histories:
                 waiting += self._after.get(at, ())
         return found
 
+    def former(self, device: bytes) -> set[bytes]:
+        """The ids that this device had before its renewals, in whatever history."""
+        found: set[bytes] = set()
+        waiting = [device]
+        while waiting:
+            at = waiting.pop()
+            for roster in self._read.values():
+                before = self.before(roster.head)
+                gone = [one.id for one in before.devices if not roster.has(one.id)]
+                if roster.has(at) and not before.has(at) and _renews(before, roster) and gone[0] not in found:
+                    found.add(gone[0])
+                    waiting.append(gone[0])
+        return found
+
     def others(self, chain: Sequence[bytes]) -> Iterator[tuple[Roster, Roster]]:
         """Statements that are not in this chain, each with the one before it."""
         inside = {derive_head(data) for data in chain}
         for head, roster in self._read.items():
             if head not in inside:
                 yield roster, self._read[self._before[head]]
+
+
+def _renews(before: Roster, roster: Roster) -> bool:
+    """Whether a single device leaves and a single one comes: one with new keys."""
+    left = sum(not roster.has(device.id) for device in before.devices)
+    return left == 1 and len(roster.devices) == len(before.devices)

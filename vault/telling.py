@@ -102,14 +102,17 @@ class Telling:
 
     def late(self, document_id: str, epoch: int, applied: Sequence[Pending]) -> bool:
         """Changes of grantees that came after their epoch was over: the others are told. Whether it is this device
-        that writes them again, because it started the epoch that is now."""
+        that writes them again, because it started the epoch that is now, or theirs, which lost and only it knows."""
         if not self.active:
+            return True
+        edition, known = self.edition_at(document_id, epoch), self.journal.editions(bytes.fromhex(document_id))
+        if any(one.hash == edition and one.lost for one in known):
             return True
         duty = self.duty(document_id)
         for item in applied:
             self.changed(document_id, epoch, item.change, item.author, item.time, own=False)
             if duty != self._vault.device_id:
-                self.keep_late(document_id, self.edition_at(document_id, epoch), item.change.hash, item.author, duty)
+                self.keep_late(document_id, edition, item.change.hash, item.author, duty)
         return duty == self._vault.device_id
 
     def duty(self, document_id: str) -> bytes:

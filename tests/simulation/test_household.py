@@ -41,6 +41,8 @@ KEPT = {
     ("recovered", 740): "an epoch of another device is known before the access that it was started for",
     ("restored", 2797): "an edition that a copy put back sends once more",
     ("restored", 4169): "words in an edition that lost, forgotten by the copy that had written them",
+    ("shared", 5427): "what a grantee wrote into an edition that lost",
+    ("mixed", 70): "a removed device under its name of before it renewed its keys",
     ("mixed", 81): "a device that was removed and comes back by a kit starts epochs",
     ("mixed", 106): "a removed device's addition, on a branch that a senior's act began",
     ("mixed", 297): "a copy that is put back while its place in the roster is lost",
