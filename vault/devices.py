@@ -370,9 +370,10 @@ class Devices:
 
     def was(self, device: bytes) -> bool:
         """Whether this device had that id before it got new keys."""
-        return device != self._vault.device_id and self._is_self(device)
+        return device != self._vault.device_id and self.is_self(device)
 
-    def _is_self(self, device: bytes) -> bool:
+    def is_self(self, device: bytes) -> bool:
+        """Whether this device has that id, or had it before it got new keys."""
         return any(device == one for one, _ in self._selves())
 
     def _this(self) -> Device:

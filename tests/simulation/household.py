@@ -377,9 +377,11 @@ class House:
 
     def _remove_again(self) -> None:
         """A crash or a copy put back may have undone the removal: the holder sees the device in the list."""
-        first = self.own()[0].vault
-        if first.devices.roster().has(self.seats[self.stolen].vault.device_id):
-            first.devices.remove(self.seats[self.stolen].vault.device_id.hex())
+        devices, thief = self.own()[0].vault.devices, self.seats[self.stolen].vault
+        theirs = [one.id for one in devices.roster().devices if thief.devices.is_self(one.id)]
+        for one in theirs:
+            devices.remove(one.hex())
+        if theirs:
             self.settle()
 
     def _check_alike(self) -> None:
