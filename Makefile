@@ -25,7 +25,7 @@ lint: ## style, types, and who may import whom
 COVERING = tests/vault/test_attachment.py tests/vault/test_encoding.py tests/vault/test_grant.py \
 	tests/vault/test_hybrid.py tests/vault/test_io_faults.py tests/vault/test_keyslots.py tests/vault/test_opening.py \
 	tests/vault/test_roster.py tests/sync/test_envelope.py tests/spec/test_ground.py tests/spec/test_vectors.py \
-	tests/spec/attacks/test_identities.py
+	tests/spec/attacks/test_identities.py tests/spec/attacks/test_removed_devices.py
 
 coverage: ## every branch of keys, encoding, primitives, grants, openings, rosters, sealed files, envelopes
 	@.requirements/install dev

@@ -628,6 +628,8 @@ class Devices:
     def _need_part(self) -> None:
         if self.retired():
             raise InputRefused("this device takes no part any more", hint="Another of your devices decides that now.")
+        if not self.roster().has(self._vault.device_id):
+            raise InputRefused("the new keys of this device are not told yet", hint="run `elpis sync`, then try again")
 
     def _introduce(self) -> None:
         """With new keys this device is somebody else: wherever something waits, its roster comes first, and what the

@@ -5,12 +5,14 @@ Whoever knows the same statements comes to the same chain, in whatever order the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain as joined
 
 from vault.errors import Malformed, TooLarge
 from vault.roster import Device, Roster, derive_head, rank, read_first, read_next
 
 MAX_STATEMENTS = 8192
+ROUNDS = 64  # in which it is decided which removals count
 Known = tuple[bytes, bytes]  # a statement and the head of the one before it; b"" before the first
 
 
@@ -113,37 +115,45 @@ class Histories:
 
     def _void(self) -> set[bytes]:
         """Statements that count for nothing, because a removal beats what the removed device did concurrently."""
+        strikes, void = self._strikes(), set[bytes]()
+        undecided = list(strikes)
+        for _ in range(ROUNDS):
+            threatened = self._with_following(joined.from_iterable(strikes[head] for head in undecided), void)
+            counting = [head for head in undecided if head not in threatened] or undecided[:1]
+            void |= self._with_following(joined.from_iterable(strikes[head] for head in counting), void)
+            undecided = [head for head in undecided if head not in void and head not in counting]
+            if not undecided:
+                break
+        return void
+
+    def _strikes(self) -> dict[bytes, list[bytes]]:
+        """head of a removal -> what its removed devices signed concurrently, in the order of section 4."""
         signed: dict[bytes, list[bytes]] = {}
         for roster in self._read.values():
             signed.setdefault(roster.signer, []).append(roster.head)
-        spans, void = self._spans(), set[bytes]()
-        for head, gone in self._removals():
-            if head not in void:
-                begin, end = spans[head]
-                for other in signed.get(gone, ()):
-                    first, last = spans[other]
-                    if last < begin or end < first:
-                        void.update(self._with_following(other, void))
-        return void
-
-    def _removals(self) -> list[tuple[bytes, bytes]]:
-        """(head of the statement, signing key of the device that left), in the order in which they count."""
-        appeared: dict[bytes, tuple[int, int, bytes]] = {}
-        for roster in sorted(self._read.values(), key=lambda one: one.count):
-            for place, device in enumerate(roster.devices):
-                known = appeared.get(device.sign)
-                new = (roster.count, place, device.sign)
-                appeared[device.sign] = min(new, known) if known else new
+        appeared = self._appeared()
+        spans = self._spans()
         found = []
         for head, roster in self._read.items():
             before = self.before(head)
-            if _renews(before, roster):
+            gone = [device.sign for device in before.devices if not roster.has(device.id)]
+            if not gone or _renews(before, roster):
                 continue
-            gone = [device for device in before.devices if not roster.has(device.id)]
+            begin, end = spans[head]
+            theirs = [other for sign in gone for other in signed.get(sign, ())]
+            apart = [other for other in theirs if spans[other][1] < begin or end < spans[other][0]]
             by = (0, 0, b"") if roster.signer == before.root else appeared[roster.signer]
-            order = (by, roster.count, head)
-            found += [(order, head, device.sign) for device in gone]
-        return [(head, gone) for _, head, gone in sorted(found)]
+            found.append(((by, roster.count, head), apart))
+        return {order[2]: apart for order, apart in sorted(found)}
+
+    def _appeared(self) -> dict[bytes, tuple[int, int, bytes]]:
+        """Signing key -> where it first appears in the tree."""
+        appeared: dict[bytes, tuple[int, int, bytes]] = {}
+        for roster in self._read.values():
+            for place, device in enumerate(roster.devices):
+                new = (roster.count, place, device.sign)
+                appeared[device.sign] = min(new, appeared.get(device.sign, new))
+        return appeared
 
     def _spans(self) -> dict[bytes, tuple[int, int]]:
         """Where each statement stands when the tree is walked, and where what follows it ends."""
@@ -160,9 +170,10 @@ class Histories:
             waiting += [(following, False) for following in self._after.get(head, ())]
         return spans
 
-    def _with_following(self, head: bytes, known: Collection[bytes]) -> set[bytes]:
+    def _with_following(self, heads: Iterable[bytes], known: Collection[bytes]) -> set[bytes]:
+        """These statements and all that follow them, but for those that are `known`."""
         found: set[bytes] = set()
-        waiting = [head]
+        waiting = list(heads)
         while waiting:
             at = waiting.pop()
             if at not in known and at not in found:

@@ -60,7 +60,7 @@ bit wrote[2]; bit acted[2]; bit lent; bit by_root; bit thief_is_done;
 byte rows; byte second = NONE; byte before; byte hostile;      /* what the claims look at */
 
 hidden byte s, r, c, k, l, j, best, old, lim, fresh, e;
-hidden byte rx, ry, dead;
+hidden byte rx, ry, dead, decided, threat, pick, first, hit;
 hidden byte nxt[S];
 
 inline append(where, what) {
@@ -76,30 +76,39 @@ inline related(x, y) {
   j = rx == y || ry == x
 }
 
-/* What counts for nothing: a removal beats what the removed device did concurrently (spec/roster.md, section 4). */
-inline strike() {
-  dead = 0;
-#ifndef NO_REMOVAL_RULE
+/* What removal x makes void, and what follows that, as bits in `hit`. */
+inline strikes(x) {
+  hit = 0; l = 1;
+  do
+  :: l < S ->
+     if
+     :: (know[i] & BIT(l)) && sgn[l] != ROOT && (mask[prv[x]] & ~mask[x] & BIT(sgn[l])) ->
+        related(x, l);
+        if :: !j -> hit = hit | BIT(l) :: else fi
+     :: else
+     fi;
+     if :: prv[l] && (hit & BIT(prv[l])) -> hit = hit | BIT(l) :: else fi;
+     l++
+  :: else -> break
+  od
+}
+
+/* Each removal that is not decided: `threat` gets what they would make void, or `dead` what those that count do. */
+inline each_open(counting) {
   r = ROOT;
   do
   :: r <= B ->
      c = 1;
      do
      :: c < S ->
-        fresh = mask[prv[c]] & ~mask[c];
         if
-        :: (know[i] & BIT(c)) && sgn[c] == r && fresh && !(dead & BIT(c)) ->
-           l = 1;
-           do
-           :: l < S ->
-              if :: (know[i] & BIT(l)) && sgn[l] != ROOT && (fresh & BIT(sgn[l])) ->
-                    related(c, l);
-                    if :: !j -> dead = dead | BIT(l) :: else fi
-                 :: else fi;
-              if :: l > 0 && prv[l] && (dead & BIT(prv[l])) -> dead = dead | BIT(l) :: else fi;
-              l++
-           :: else -> break
-           od
+        :: (know[i] & BIT(c)) && sgn[c] == r && (mask[prv[c]] & ~mask[c]) && !((dead | decided) & BIT(c)) ->
+           if
+           :: !counting -> strikes(c); threat = threat | hit; if :: !first -> first = c :: else fi
+           :: counting && (pick & BIT(c)) -> strikes(c); fresh = fresh | hit; decided = decided | BIT(c)
+           :: else
+           fi;
+           if :: !counting && !(threat & BIT(c)) -> pick = pick | BIT(c) :: else fi
         :: else
         fi;
         c++
@@ -107,6 +116,21 @@ inline strike() {
      od;
      r++
   :: else -> break
+  od
+}
+
+/* What counts for nothing: a removal beats what the removed device did concurrently (spec/roster.md, section 4). */
+inline strike() {
+  dead = 0; decided = 0;
+#ifndef NO_REMOVAL_RULE
+  do
+  :: threat = 0; pick = 0; first = 0; fresh = 0;
+     each_open(0);
+     if :: !first -> break :: else fi;
+     pick = pick & ~threat;
+     if :: !pick -> pick = BIT(first) :: else fi;
+     each_open(1);
+     dead = dead | fresh
   od
 #endif
 }

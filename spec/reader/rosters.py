@@ -140,16 +140,27 @@ def void_among(known: Mapping[bytes, tuple[Told, list[bytes]]]) -> set[bytes]:
             continue
         by = (0, 0, b"") if told["signer"] == before["root"] else came[told["signer"]]
         removals += [(by, told["count"], name, sign) for sign in gone]
-    void: set[bytes] = set()
+    strikes: dict[bytes, set[bytes]] = {}
     for _by, _count, name, gone in sorted(removals):
-        if name in void:
-            continue
-        struck = {
+        strikes.setdefault(name, set()).update(
             other
             for other, (told, line) in known.items()
             if told["signer"] == gone and other not in known[name][1] and name not in line
-        }
-        void |= {other for other, (_, line) in known.items() if struck.intersection(line)}
+        )
+
+    def struck_by(names: Sequence[bytes]) -> set[bytes]:
+        hit = {other for name in names for other in strikes[name]}
+        return {other for other, (_, line) in known.items() if hit.intersection(line)}
+
+    void: set[bytes] = set()
+    undecided = list(strikes)
+    for _ in range(64):
+        if not undecided:
+            break
+        threatened = struck_by(undecided)
+        counting = [name for name in undecided if name not in threatened] or undecided[:1]
+        void |= struck_by(counting)
+        undecided = [name for name in undecided if name not in void and name not in counting]
     return void
 
 

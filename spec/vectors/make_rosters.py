@@ -329,6 +329,7 @@ def make_histories() -> Vectors:
     ]
     by_senior = added[0]
     elsewhere = [by_senior, circle[1], circle[2]]
+    spared = [circle[0], added[1], circle[2]]
     again = [
         THREE.then(second, devices=[DEVICE, LAPTOP], epoch=2),
         by_senior.then(third, devices=[DEVICE, PHONE, device("of 0")], epoch=2),
@@ -339,6 +340,7 @@ def make_histories() -> Vectors:
         ("circle", "each removes the next: taken in the order of the devices", circle, circle[2]),
         ("longer", "two of them are one history", [THREE, branch, inner[0]], inner[0]),
         ("inner-fork", "a removal in a fork within one branch counts in the others", inner, inner[1]),
+        ("removal-void-too", "a removal that is void makes nothing void", spared, spared[1]),
         ("removal-elsewhere", "a removal in a branch that lost counts in the others", elsewhere, elsewhere[0]),
         (
             "removal-again",

@@ -377,12 +377,16 @@ class House:
 
     def _remove_again(self) -> None:
         """A crash or a copy put back may have undone the removal: the holder sees the device in the list."""
-        devices, thief = self.own()[0].vault.devices, self.seats[self.stolen].vault
-        theirs = [one.id for one in devices.roster().devices if thief.devices.is_self(one.id)]
-        for one in theirs:
-            devices.remove(one.hex())
-        if theirs:
-            self.settle()
+        thief = self.seats[self.stolen].vault.devices
+        for devices in (seat.vault.devices for seat in self.own()):
+            if not devices.retired() and any(devices.is_self(one.id) for one in devices.roster().devices):
+                theirs = [one.id for one in devices.roster().devices if thief.is_self(one.id)]
+                for one in theirs:
+                    with suppress(*REFUSED):  # its new keys are under way
+                        devices.remove(one.hex())
+                if theirs:
+                    self.settle()
+                return
 
     def _check_alike(self) -> None:
         first, *others = self.own()

@@ -45,6 +45,7 @@ KEPT = {
     ("mixed", 70): "a removed device under its name of before it renewed its keys",
     ("mixed", 81): "a device that was removed and comes back by a kit starts epochs",
     ("mixed", 106): "a removed device's addition, on a branch that a senior's act began",
+    ("mixed", 806): "a removal by a device that was itself removed counts for nothing",
     ("mixed", 297): "a copy that is put back while its place in the roster is lost",
 }
 

@@ -356,3 +356,9 @@ def test_the_largest_grant_fits_one_message() -> None:
 
 def test_every_shape_is_named() -> None:
     assert all(isinstance(shape, Shape) and shape.name for shape in (GRANT, PACKAGE, RENEWAL))
+
+
+@pytest.mark.parametrize("body", [encode([1]), encode({"offline": 0}), encode({"offline": -1, "openings": None})])
+def test_the_terms_of_what_is_no_grant_are_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        terms(body)
