@@ -229,10 +229,10 @@ def renewal_number(data: bytes) -> bytes:
 def terms(body: bytes) -> tuple[int, int | None]:
     """(seconds offline, openings) of a grant that this vault made, in whatever form grants had then; Malformed."""
     fields = decode(body, limit=MAX_MESSAGE)
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or not fields.keys() >= {"offline", "openings"}:
         raise Malformed("not the body of a grant")
     for name in ("offline", "openings"):
-        GRANT.fields[name](fields.get(name), f"grant.{name}")
+        GRANT.fields[name](fields[name], f"grant.{name}")
     return fields["offline"], fields["openings"]
 
 
