@@ -17,7 +17,8 @@ from sync.wire import BLOB_BYTES, Checkpoint, Message, WireError
 from vault.attachment import hash_seal
 from vault.channel import ZERO
 from vault.errors import BadSignature, NotFound, RelayContradiction, VaultError, VerificationFailed
-from vault.hearing import Heard, Hearing
+from vault.heard import Heard
+from vault.hearing import Hearing
 from vault.keys import sync_folder
 from vault.operation import MAX_BUNDLE, MAX_OPS, NOWHERE, encode_bodies, encode_operation
 from vault.outbox import CLOSED, Outbox

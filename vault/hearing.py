@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vault.believing import believe
@@ -23,6 +23,7 @@ from vault.errors import (
     VerificationFailed,
 )
 from vault.following import Following
+from vault.heard import Heard
 from vault.operation import MAX_FIRST_EPOCH, MAX_STEP, NOWHERE, decode_operation, decode_row, read_body, read_claim
 from vault.primitives import make_id, same
 from vault.replica import Change, Merged, back_to, changes, conflicts, flatten, merge
@@ -35,17 +36,6 @@ if TYPE_CHECKING:
     from vault.vault import Vault
 
 MAX_ARCHIVE = 1 << 31  # numbers that a first edition which lost gets in the archive
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Something that another device did: the kind of event, who, what, when."""
-
-    kind: str
-    person: str = ""
-    document_id: str = ""
-    title: str = ""
-    detail: str = ""
 
 
 class Hearing:
