@@ -165,7 +165,13 @@ class Devices(Membership):
             raise InputRefused("this recovery kit was replaced by another one", hint="Use the newest kit.")
         with self._store.transaction():
             self._follow_on(chain)
-            self._turn(make_next(roster, root or self._key(), remove=[wanted], now=self._now()), returns=returns)
+            statement = make_next(roster, root or self._key(), remove=[wanted], now=self._now())
+            self._turn(statement, returns=returns)
+            if self._histories().held() != self.chain():
+                raise InputRefused(
+                    "an older device removed this one at the same time",
+                    hint="With the recovery kit at hand it holds: elpis device remove DEVICE --kit FILE.",
+                )
         self.settle()
         Hearing(self._vault).rescue(wanted)
 

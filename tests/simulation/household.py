@@ -36,6 +36,7 @@ from tests.simulation.world import DAY, PASSPHRASE, REFUSED, START, Broken, Cloc
 from tests.simulation.world import in_place as words_in
 from vault import Document, Vault, primitives
 from vault.authority import Office
+from vault.devices import Devices
 from vault.errors import AccessEnded, VerificationFailed
 from vault.primitives import BoxKey, SigningKey, make_key
 from vault.replica import conflicts
@@ -267,7 +268,11 @@ class House:
         if not seat.vault.devices.roster().has(victim.vault.device_id):
             return "nothing"  # it has other keys since, of which this device has not heard
         self.stolen, self.remover = victim.name, ""
-        seat.vault.devices.remove(victim.vault.device_id.hex())
+        try:
+            seat.vault.devices.remove(victim.vault.device_id.hex())
+        except REFUSED:
+            self.stolen = ""
+            raise
         self.remover = seat.name
         if b % 4 < 2:
             other = next(one for one in self.own() if one is not seat)
@@ -362,7 +367,7 @@ class House:
             self._check_fork()
             return
         self.settle()
-        if self.stolen and not self.remover:
+        if self.stolen and (not self.remover or any(seat.vault.devices.retired() for seat in self.own())):
             self._remove_again()
         if told := [(name, event.detail) for name, event in self.events if event.kind == "relay-contradiction"]:
             raise Broken(f"an honest relay was accused: {told[:3]}")
@@ -376,16 +381,24 @@ class House:
             self._check_removed()
 
     def _remove_again(self) -> None:
-        """A crash or a copy put back may have undone the removal: the holder sees the device in the list."""
+        """A crash or a copy put back may have undone the removal: the holder sees the device in the list. Or it removed
+        one of the others, whose kit was used at the same time: the words of an earlier sheet take that one back."""
         thief = self.seats[self.stolen].vault.devices
-        for devices in (seat.vault.devices for seat in self.own()):
-            if not devices.retired() and any(devices.is_self(one.id) for one in devices.roster().devices):
+        first, *others = sorted((seat.vault.devices for seat in self.own()), key=lambda one: not one.retired())
+        for devices in (first, *others):
+            if devices.retired() or any(devices.is_self(one.id) for one in devices.roster().devices):
                 theirs = [one.id for one in devices.roster().devices if thief.is_self(one.id)]
                 for one in theirs:
-                    with suppress(*REFUSED):  # its new keys are under way
-                        devices.remove(one.hex())
+                    self._remove_somehow(devices, one.hex())
                 if theirs:
                     self.settle()
+                return
+
+    def _remove_somehow(self, devices: Devices, device: str) -> None:
+        """By this device, or with a kit when an older one removed it at the same time."""
+        for kit in (None, *reversed(self.kits)):
+            with suppress(*REFUSED):
+                devices.remove(device, kit)
                 return
 
     def _check_alike(self) -> None:

@@ -45,6 +45,8 @@ KEPT = {
     ("mixed", 70): "a removed device under its name of before it renewed its keys",
     ("mixed", 81): "a device that was removed and comes back by a kit starts epochs",
     ("mixed", 106): "a removed device's addition, on a branch that a senior's act began",
+    ("mixed", 691): "a device that an older one removed at the same time removes that one",
+    ("mixed", 800): "a kit that was used on a device which was removed at the same time",
     ("mixed", 806): "a removal by a device that was itself removed counts for nothing",
     ("mixed", 297): "a copy that is put back while its place in the roster is lost",
 }
