@@ -106,7 +106,8 @@ class Histories:
             following = [head for head in self._after.get(at, ()) if head not in void]
             if not following:
                 return chain
-            at = min(following, key=lambda head, before=self._read[at]: rank(self._read[head], before))  # type: ignore[misc]
+            before = self._read[at]
+            at = min((rank(self._read[head], before), head) for head in following)[1]
 
     def struck(self, head: bytes) -> set[bytes]:
         """Who signed statements that follow this one and are void: there, another one would be too."""
